@@ -1,0 +1,101 @@
+"""SLA clocks, derived from an incident's facts: anybody can recompute them.
+
+The contract: P1 is answered in 10 minutes and restored in 1 hour, around the clock; P2 has a plan in
+24 hours and the fix in 2 weeks, in working time. Clocks start when opsbridge knew (`opened_at`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from bridge.model import Clock, ClockState, Fact, Incident, Term
+
+AT_RISK = 0.8
+_LONGEST_SEARCH = 3660  # days looked ahead for working time before giving up
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """When a clock runs. With no hours it always runs."""
+
+    zone: ZoneInfo | None = None
+    days: frozenset[int] = frozenset(range(7))
+    opens: time | None = None
+    closes: time | None = None
+    is_workday: Callable[[date], bool] | None = None
+
+    def open_on(self, day: date) -> bool:
+        """Does the clock run on this day? Make-up workdays count, public holidays do not."""
+        if self.is_workday is not None:
+            return self.is_workday(day)
+        return day.weekday() in self.days
+
+
+class NoWorkingTime(ValueError):
+    """The calendar has no hours at all within ten years: it can never be met."""
+
+
+def due(
+    start: datetime, seconds: float, calendar: Calendar, parts: Iterable[float] = (1.0,)
+) -> list[datetime]:
+    """When `seconds` of the calendar's time have passed since `start`, and for each part of it."""
+    return [_passed(start, seconds * part, calendar) for part in parts]
+
+
+def clocks(
+    incident: Incident, facts: Sequence[Fact], calendars: Mapping[str, Calendar], now: datetime
+) -> tuple[Clock, ...]:
+    """Every clock of the incident as it stands at `now`."""
+    return tuple(
+        _clock(term, incident.opened_at, stopped_at(term.target, facts), calendars[term.calendar], now)
+        for term in incident.terms
+    )
+
+
+def stopped_at(target: str, facts: Sequence[Fact]) -> datetime | None:
+    """The moment a promise was kept, from the timeline; a reopening undoes a restoration."""
+    moments = {"respond": ("acknowledged", "resolved"), "plan": ("planned",)}.get(target, ("resolved",))
+    stopped: datetime | None = None
+    for fact in facts:
+        if fact.kind in moments and stopped is None:
+            stopped = fact.at
+        elif fact.kind == "reopened" and moments == ("resolved",):
+            stopped = None
+    return stopped
+
+
+def _clock(term: Term, start: datetime, stopped: datetime | None, calendar: Calendar, now: datetime) -> Clock:
+    warn_at, due_at = due(start, term.seconds, calendar, (AT_RISK, 1.0))
+    end = stopped or now
+    if end > due_at:
+        state, next_at = ClockState.BREACHED, None
+    elif stopped is not None:
+        state, next_at = ClockState.MET, None
+    elif now >= warn_at:
+        state, next_at = ClockState.AT_RISK, due_at
+    else:
+        state, next_at = ClockState.RUNNING, warn_at
+    return Clock(
+        target=term.target, started_at=start, due_at=due_at, state=state, stopped_at=stopped, next_at=next_at
+    )
+
+
+def _passed(start: datetime, seconds: float, calendar: Calendar) -> datetime:
+    if calendar.opens is None or calendar.closes is None or calendar.zone is None:
+        return start + timedelta(seconds=seconds)
+    left = timedelta(seconds=seconds)
+    day = start.astimezone(calendar.zone).date()
+    for _ in range(_LONGEST_SEARCH):
+        if calendar.open_on(day):
+            opens = datetime.combine(day, calendar.opens, calendar.zone).astimezone(start.tzinfo)
+            closes = datetime.combine(day, calendar.closes, calendar.zone).astimezone(start.tzinfo)
+            begin = max(opens, start)
+            if begin < closes:
+                if left <= closes - begin:
+                    return begin + left
+                left -= closes - begin
+        day += timedelta(days=1)
+    raise NoWorkingTime("the calendar has no working time in ten years")

@@ -1,0 +1,190 @@
+"""Triage: an alert and the rules become a verdict that says why.
+
+Rules are read in order and the first match wins. A rule with `continue: true` only adds what it says;
+what an earlier rule said stands. Where no rule says otherwise, the labels `priority`, `client`,
+`service` and the annotation or label `runbook_url` are honoured, the alert's own before the route's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from bridge.matchers import Matcher
+from bridge.model import Alert, Labels, Priority, Verdict
+from bridge.text import one_line
+
+INCIDENT_BY = ("client", "service", "alertname")
+_LONGEST_KEY = 480  # characters; PostgreSQL's index rows end near 2,700 bytes
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One entry of triage.yml; None and empty mean "says nothing"."""
+
+    name: str
+    match: tuple[Matcher, ...] = ()
+    priority: Priority | None = None
+    client: str = ""
+    service: str = ""
+    title: str = ""
+    incident_by: tuple[str, ...] = ()
+    policy: str = ""
+    failover: str = ""
+    runbook: str = ""
+    continues: bool = False
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class ServiceFacts:
+    """What the configuration knows about a service."""
+
+    runbook: str = ""
+    plan: str = ""
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """Which alerts start a failover plan: all that is said must hold."""
+
+    priority: Priority | None = None
+    match: tuple[Matcher, ...] = ()
+
+    def holds(self, priority: Priority, labels: Labels) -> bool:
+        """Does an alert of this priority with these labels start the plan?"""
+        return self.priority in (None, priority) and all(matcher.matches(labels) for matcher in self.match)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What triage may rely on besides the rules."""
+
+    rules: tuple[Rule, ...]
+    version: str
+    clients: frozenset[str] = frozenset()
+    services: Mapping[str, ServiceFacts] = field(default_factory=dict)
+    triggers: Mapping[str, Trigger] = field(default_factory=dict)
+    default_policy: str = ""
+    paging: frozenset[Priority] = frozenset(Priority)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One rule tried on one alert: which of its matchers failed."""
+
+    rule: Rule
+    failed: tuple[Matcher, ...]
+
+    @property
+    def matched(self) -> bool:
+        """Every matcher held."""
+        return not self.failed
+
+    @property
+    def nearly(self) -> bool:
+        """Exactly one of several matchers failed: worth telling who asks why."""
+        return len(self.failed) == 1 and len(self.rule.match) > 1
+
+
+def decide(alert: Alert, known: Known, route_labels: Labels = {}) -> Verdict:
+    """What this alert means. Never fails: the configuration check guarantees a default rule."""
+    rule, names = _merged(alert.labels, known.rules)
+    why = [f"rule {' + '.join(names)}"]
+    told = {**route_labels, **alert.labels}
+    priority = rule.priority or _priority(told, why)
+    client = rule.client or _client(told, known, why)
+    service = rule.service or told.get("service", "")
+    facts = known.services.get(service, ServiceFacts())
+    runbook = rule.runbook or _link(alert.annotations.get("runbook_url") or told.get("runbook_url", ""))
+    return Verdict(
+        rule=names[-1],
+        priority=priority,
+        client=client,
+        service=one_line(service, 100),
+        key=incident_key(alert, rule.incident_by or INCIDENT_BY, client, service),
+        title=_title(rule.title, alert),
+        policy=rule.policy or known.default_policy,
+        plan=_plan(rule.failover or facts.plan, priority, alert.labels, known, why),
+        runbook=runbook or facts.runbook,
+        page=priority in known.paging,
+        why=tuple(why),
+    )
+
+
+def trials(labels: Labels, rules: Sequence[Rule]) -> list[Trial]:
+    """Every rule tried, in order, up to the one that decided."""
+    tried: list[Trial] = []
+    for rule in rules:
+        tried.append(Trial(rule, tuple(m for m in rule.match if not m.matches(labels))))
+        if tried[-1].matched and not rule.continues:
+            break
+    return tried
+
+
+def incident_key(alert: Alert, by: Sequence[str], client: str, service: str) -> str:
+    """The identity of the problem: the labels a rule names, as text a person can read."""
+    told = {**alert.labels, "client": client or alert.labels.get("client", ""), "service": service}
+    parts = [(name, told.get(name, "")) for name in by]
+    if not any(value for _, value in parts):
+        # Alerts that share none of the labels are not one problem.
+        parts = [("fingerprint", alert.fingerprint)]
+    key = ", ".join(f"{name}={one_line(value, 10_000)}" for name, value in parts)
+    if len(key) <= _LONGEST_KEY:
+        return key
+    return f"{key[: _LONGEST_KEY - 65]}#{hashlib.sha256(key.encode('utf-8', 'replace')).hexdigest()}"
+
+
+def _merged(labels: Labels, rules: Sequence[Rule]) -> tuple[Rule, list[str]]:
+    hits = [trial.rule for trial in trials(labels, rules) if trial.matched]
+
+    def first(name: str) -> object:
+        return next((getattr(rule, name) for rule in hits if getattr(rule, name)), None)
+
+    says = {
+        name: value
+        for name in ("priority", "client", "service", "title", "incident_by", "policy", "failover", "runbook")
+        if (value := first(name)) is not None
+    }
+    return Rule(name=hits[-1].name, **says), [rule.name for rule in hits]  # type: ignore[arg-type]
+
+
+def _plan(name: str, priority: Priority, labels: Labels, known: Known, why: list[str]) -> str:
+    if name and not known.triggers.get(name, Trigger()).holds(priority, labels):
+        why.append(f"failover {name} is not triggered by this alert")
+        return ""
+    return name
+
+
+def _priority(told: Labels, why: list[str]) -> Priority:
+    label = told.get("priority", "").upper()
+    if label in Priority.__members__:
+        why.append(f"priority {label} from the label")
+        return Priority(label)
+    why.append("no rule and no label gives a priority: P3")
+    return Priority.P3
+
+
+def _client(told: Labels, known: Known, why: list[str]) -> str:
+    name = told.get("client", "")
+    if name and name not in known.clients:
+        why.append(f"client {one_line(name, 60)!r} is not in the configuration")
+        return ""
+    return name
+
+
+def _title(wanted: str, alert: Alert) -> str:
+    return one_line(
+        wanted or alert.annotations.get("summary") or alert.annotations.get("title") or alert.name
+    )
+
+
+def _link(url: str) -> str:
+    """Only http and https may become a link: `javascript:` arrives in annotations."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return url if parts.scheme in ("http", "https") and parts.hostname and url.isprintable() else ""
