@@ -1,0 +1,177 @@
+"""Reading the configuration: every block to its struct, every name to what it names."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bridge.config import build, references
+from bridge.config.build import Config
+from bridge.config import settings as shape
+from bridge.config.convert import convert, suggestion
+from bridge.config.tree import Path_, Problem, Tree, read
+from bridge.egress import Network
+
+Families = Mapping[str, Mapping[str, type[msgspec.Struct]]]
+
+_BLOCKS: dict[str, type] = {
+    "clients": shape.Client,
+    "services": shape.Service,
+    "priorities": shape.PriorityTerms,
+    "calendars": shape.CalendarSettings,
+    "responders": shape.ResponderSettings,
+    "schedules": shape.Schedule,
+    "policies": shape.PolicySettings,
+    "failover": shape.PlanSettings,
+}
+_TYPED = ("sources", "channels", "trackers")
+_SINGLE: dict[str, type] = {"reports": shape.Reports, "egress": shape.Egress, "intake": shape.Intake}
+_TEXT = ("url", "database", "heartbeat_out")
+_NEEDED = ("url", "database", "sources", "clients", "priorities", "triage", "policies", "channels")
+KEYS = (*_BLOCKS, *_TYPED, *_SINGLE, *_TEXT, "triage")
+
+
+class ConfigError(Exception):
+    """The configuration has mistakes; `problems` names every one with file, line and path."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+def load(file: Path, families: Families, environment: Mapping[str, str] = os.environ) -> Config:
+    """Read and check a configuration; raises ConfigError with all its mistakes."""
+    tree = read(file, environment)
+    if not isinstance(tree.value, dict):
+        if not tree.problems:
+            tree.wrong((), "is empty or not a block of settings")
+        raise ConfigError(tree.problems)
+    for key in tree.value:
+        if key not in KEYS:
+            tree.wrong((key,), f"there is no such setting{suggestion(key, KEYS)}")
+    for key in _NEEDED:
+        if not tree.value.get(key):
+            tree.wrong((), f'"{key}" is missing')
+    found = _blocks(tree, families)
+    rules, rule_trees = _rules(tree, file.parent, environment)
+    references.check(tree, found, rules, rule_trees)
+    config = build.config(found, rules, _version(file, rule_trees), tree)
+    problems = [problem for each in (tree, *rule_trees) for problem in each.problems]
+    if problems or config is None:
+        raise ConfigError(sorted(set(problems), key=lambda problem: (problem.file, problem.line)))
+    return config
+
+
+def _blocks(tree: Tree, families: Families) -> dict[str, Any]:
+    """Every block as typed settings; entries with mistakes are left out but their names stay known."""
+    found: dict[str, Any] = {}
+    for key in _TEXT:
+        value = tree.value.get(key, "")
+        if not isinstance(value, str):
+            tree.wrong((key,), "expected text")
+            value = ""
+        found[key] = value
+    for key, kind in _SINGLE.items():
+        found[key] = convert(tree, (key,), tree.value.get(key) or {}, kind) or kind()
+    for key, kind in _BLOCKS.items():
+        found[key] = {}
+        for name, value in _entries(tree, key).items():
+            value = _with_actions(tree, (key, name), value, families) if key == "failover" else value
+            entry = convert(tree, (key, name), value, kind)
+            if entry is not None:
+                found[key][name] = entry
+    for key in _TYPED:
+        found[key] = {}
+        for name, value in _entries(tree, key).items():
+            typed = _typed(tree, (key, name), value, families[key], name)
+            if typed is not None:
+                found[key][name] = typed
+    found["allow"] = _networks(tree, found["egress"])
+    return found
+
+
+def _entries(tree: Tree, key: str) -> dict[str, Any]:
+    value = tree.value.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        tree.wrong((key,), "expected a block: name: {…}")
+        return {}
+    return {name: {} if entry is None else entry for name, entry in value.items()}
+
+
+def _typed(
+    tree: Tree, path: Path_, value: Any, kinds: Mapping[str, type[msgspec.Struct]], name: str
+) -> shape.Typed | None:
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        tree.wrong(path, f'"type" is missing; one of: {", ".join(sorted(kinds))}')
+        return None
+    kind = kinds.get(value["type"])
+    if kind is None:
+        near = suggestion(value["type"], kinds) or f"; there are {', '.join(sorted(kinds))}"
+        tree.wrong((*path, "type"), f'there is no type "{value["type"]}"{near}')
+        return None
+    rest = {key: entry for key, entry in value.items() if key != "type"}
+    settings = convert(tree, path, rest, kind)
+    return None if settings is None else shape.Typed(name, value["type"], settings)
+
+
+def _with_actions(tree: Tree, path: Path_, value: Any, families: Families) -> Any:
+    """A plan's `act` and `rollback` are members of the actions family."""
+    if not isinstance(value, dict):
+        return value
+    value = dict(value)
+    for key in ("act", "rollback"):
+        if value.get(key) is not None:
+            typed = _typed(tree, (*path, key), value[key], families["actions"], key)
+            value[key] = typed or shape.Typed(key, "", None)
+    return value
+
+
+def _networks(tree: Tree, egress: shape.Egress) -> tuple[Network, ...]:
+    networks: list[Network] = []
+    for index, text in enumerate(egress.allow):
+        try:
+            networks.append(ipaddress.ip_network(text))
+        except ValueError as error:
+            tree.wrong(("egress", "allow", index), f"not a network such as 10.0.0.0/8: {error}")
+    return tuple(networks)
+
+
+def _rules(
+    tree: Tree, folder: Path, environment: Mapping[str, str]
+) -> tuple[list[tuple[Tree, Path_, shape.RuleSettings]], list[Tree]]:
+    files = tree.value.get("triage")
+    if not isinstance(files, list) or not all(isinstance(name, str) for name in files):
+        if files:
+            tree.wrong(("triage",), "expected a list of files")
+        return [], []
+    rules: list[tuple[Tree, Path_, shape.RuleSettings]] = []
+    trees: list[Tree] = []
+    for name in files:
+        rule_tree = read(folder / name, environment)
+        trees.append(rule_tree)
+        if not isinstance(rule_tree.value, list):
+            if not rule_tree.problems:
+                rule_tree.wrong((), "expected a list of rules")
+            continue
+        for index, value in enumerate(rule_tree.value):
+            rule = convert(rule_tree, (index,), value, shape.RuleSettings)
+            if rule is not None:
+                rules.append((rule_tree, (index,), rule))
+    return rules, trees
+
+
+def _version(file: Path, rule_trees: list[Tree]) -> str:
+    """A short name for exactly this text of configuration and rules."""
+    digest = hashlib.sha256()
+    for path in (file, *(Path(rule_tree.file) for rule_tree in rule_trees)):
+        digest.update(path.read_bytes() if path.exists() else b"")
+        digest.update(b"\0")
+    return digest.hexdigest()[:12]

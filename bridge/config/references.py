@@ -1,0 +1,139 @@
+"""Checks that need two places: every name that is used must be defined, every rule must end somewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from bridge.config import settings as shape
+from bridge.config.convert import suggestion
+from bridge.config.tree import Path_, Tree
+from bridge.model import Priority
+
+Rules = list[tuple[Tree, Path_, shape.RuleSettings]]
+
+
+def check(tree: Tree, found: dict[str, Any], rules: Rules, rule_trees: list[Tree]) -> None:
+    """Note every name that leads nowhere in the trees."""
+    _addresses(tree, found)
+    _priorities(tree, found)
+    _people(tree, found)
+    _policies(tree, found)
+    _plans(tree, found)
+    _triage(tree, rules, rule_trees)
+    for service, entry in found["services"].items():
+        _known(
+            tree, ("services", service, "failover"), entry.failover, _names(tree, "failover"), "failover plan"
+        )
+
+
+def _names(tree: Tree, block: str) -> list[str]:
+    """Names as written: an entry with a mistake of its own is still a name others may use."""
+    value = tree.value.get(block)
+    return list(value) if isinstance(value, dict) else []
+
+
+def _known(tree: Tree, path: Path_, name: str, names: Iterable[str], what: str) -> None:
+    names = list(names)
+    if name and name not in names:
+        tree.wrong(path, f'no {what} "{name}"{suggestion(name, names)}')
+
+
+def _addresses(tree: Tree, found: dict[str, Any]) -> None:
+    url = urlsplit(found["url"])
+    if found["url"] and (url.scheme not in ("http", "https") or not url.hostname):
+        tree.wrong(("url",), "expected an http or https address: how links in messages begin")
+    if found["database"] and not found["database"].startswith(("sqlite:///", "postgresql+psycopg://")):
+        tree.wrong(("database",), "expected sqlite:///FILE or postgresql+psycopg://…")
+
+
+def _priorities(tree: Tree, found: dict[str, Any]) -> None:
+    calendars = [*_names(tree, "calendars"), "always"]
+    for name, entry in found["priorities"].items():
+        _known(tree, ("priorities", name), name, list(Priority), "priority")
+        _known(tree, ("priorities", name, "calendar"), entry.calendar, calendars, "calendar")
+
+
+def _people(tree: Tree, found: dict[str, Any]) -> None:
+    channels, people = _names(tree, "channels"), _names(tree, "responders")
+    for name, responder in found["responders"].items():
+        if name in channels:
+            tree.wrong(
+                ("responders", name), "a channel has the same name; a policy could not tell them apart"
+            )
+        if not responder.channels:
+            tree.wrong(("responders", name, "channels"), "a responder without a channel cannot be paged")
+        for index, channel in enumerate(responder.channels):
+            _known(tree, ("responders", name, "channels", index), channel, channels, "channel")
+    for name, schedule in found["schedules"].items():
+        if not schedule.rotation.people:
+            tree.wrong(("schedules", name, "rotation", "people"), "nobody would be on call")
+        for index, person in enumerate(schedule.rotation.people):
+            _known(tree, ("schedules", name, "rotation", "people", index), person, people, "responder")
+
+
+def _policies(tree: Tree, found: dict[str, Any]) -> None:
+    people = [*_names(tree, "responders"), *_names(tree, "channels")]
+    schedules = _names(tree, "schedules")
+    for name, policy in found["policies"].items():
+        if not policy.steps:
+            tree.wrong(("policies", name, "steps"), "a policy without steps pages nobody")
+        if not 0 <= policy.repeat <= 100:
+            tree.wrong(("policies", name, "repeat"), "expected 0 to 100")
+        before = None
+        for index, step in enumerate(policy.steps):
+            path = ("policies", name, "steps", index)
+            if before is not None and step.after < before:
+                tree.wrong(
+                    (*path, "after"), "earlier than the step before it; times count from the round's start"
+                )
+            before = step.after
+            if not step.notify:
+                tree.wrong((*path, "notify"), "tells nobody")
+            for target in step.notify:
+                if target.startswith("schedule:"):
+                    _known(tree, (*path, "notify"), target.removeprefix("schedule:"), schedules, "schedule")
+                else:
+                    _known(tree, (*path, "notify"), target, people, "responder or channel")
+
+
+def _plans(tree: Tree, found: dict[str, Any]) -> None:
+    servers = [typed.settings.prometheus for typed in found["sources"].values() if typed.settings.prometheus]
+    for name, plan in found["failover"].items():
+        path: Path_ = ("failover", name)
+        _known(tree, (*path, "service"), plan.service, _names(tree, "services"), "service")
+        if not plan.verify:
+            tree.wrong(
+                (*path, "verify"), "a plan that is not verified cannot be trusted: name one probe at least"
+            )
+        if plan.on.priority is None and not plan.on.match:
+            tree.wrong((*path, "on"), "would start for every incident: name a priority or matchers")
+        for block in ("precheck", "verify"):
+            for index, probe in enumerate(getattr(plan, block)):
+                if bool(probe.http) == bool(probe.promql):
+                    tree.wrong((*path, block, index), "a probe has either http or promql")
+                if probe.promql and not (plan.prometheus or servers):
+                    tree.wrong(
+                        (*path, block, index), "no Prometheus to ask: give the plan or a source `prometheus`"
+                    )
+
+
+def _triage(tree: Tree, rules: Rules, rule_trees: list[Tree]) -> None:
+    names: set[str] = set()
+    for rule_tree, path, rule in rules:
+        if rule.name in names:
+            rule_tree.wrong((*path, "name"), f'a second rule named "{rule.name}"')
+        names.add(rule.name)
+        _known(rule_tree, (*path, "policy"), rule.policy, _names(tree, "policies"), "policy")
+        _known(rule_tree, (*path, "failover"), rule.failover, _names(tree, "failover"), "failover plan")
+        _known(rule_tree, (*path, "client"), rule.client, _names(tree, "clients"), "client")
+    if not rule_trees or any(rule_tree.value is None for rule_tree in rule_trees):
+        return
+    if not any(not rule.match and not rule.continues for _, _, rule in rules):
+        rule_trees[-1].wrong((), "a default rule is mandatory: end with a rule without `match`")
+    for number, (rule_tree, path, rule) in enumerate(rules[:-1]):
+        if not rule.match and not rule.continues:
+            after = rules[number + 1][2].name
+            rule_tree.wrong(path, f'matches every alert, so "{after}" and what follows can never match')
+            break

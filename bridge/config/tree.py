@@ -1,0 +1,192 @@
+"""Reading YAML strictly, with the line of every value.
+
+YAML 1.1 guesses types (`NO` is false, `12:30` a number); here a plain scalar is null, true, false, a
+number or text, nothing else. Aliases, tags, duplicate keys and bombs are refused before anything is built.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+LARGEST_FILE = 1024 * 1024
+DEEPEST = 32
+MOST_NODES = 50_000
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)?\.[0-9]+|[-+]?(0|[1-9][0-9]*)\.")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PLAIN = {"": None, "~": None, "null": None, "true": True, "false": False}
+
+Path_ = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake: where it is and what to do."""
+
+    file: str
+    line: int
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.path}: {self.reason}" if self.path else f"{place}: {self.reason}"
+
+
+@dataclass
+class Tree:
+    """A YAML file as plain values, with the line of every path in it."""
+
+    file: str
+    value: Any = None
+    lines: dict[Path_, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def line(self, path: Path_) -> int:
+        """The line of a path, or of the nearest thing around it."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 0)
+
+    def wrong(self, path: Path_, reason: str) -> None:
+        """Note a mistake at a path."""
+        self.problems.append(Problem(self.file, self.line(path), path_text(path), reason))
+
+
+def path_text(path: Path_) -> str:
+    """`("policies", "page", "steps", 1)` as `policies.page.steps[1]`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def read(file: Path, environment: Mapping[str, str] = os.environ) -> Tree:
+    """Read a YAML file; mistakes are in the tree's `problems`, never raised."""
+    tree = Tree(str(file))
+    try:
+        if file.stat().st_size > LARGEST_FILE:
+            tree.wrong((), f"larger than {LARGEST_FILE // 1024} KiB")
+            return tree
+        text = file.read_text("utf-8")
+        node = _Loader(text).get_single_node()
+    except OSError as error:
+        tree.wrong((), f"cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        tree.wrong((), "is not UTF-8 text")
+    except RecursionError:
+        tree.wrong((), f"nested deeper than {DEEPEST} levels")
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        reason = getattr(error, "problem", None) or str(error)
+        tree.problems.append(Problem(tree.file, mark.line + 1 if mark else 0, "", f"not YAML: {reason}"))
+    else:
+        _Builder(tree, environment).build(node)
+    return tree
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader without guessed types and without aliases."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.MarkedYAMLError(problem="aliases (*name) are not read", problem_mark=event.start_mark)
+        self._nodes += 1
+        if self._nodes > MOST_NODES:
+            raise yaml.MarkedYAMLError(problem=f"more than {MOST_NODES} values", problem_mark=self.get_mark())
+        return super().compose_node(parent, index)
+
+
+class _Builder:
+    """Turns nodes into plain values; holds the tree that collects lines and problems."""
+
+    def __init__(self, tree: Tree, environment: Mapping[str, str]) -> None:
+        self._tree = tree
+        self._environment = environment
+
+    def build(self, node: yaml.Node | None) -> None:
+        self._tree.value = None if node is None else self._value(node, ())
+
+    def _value(self, node: yaml.Node, path: Path_) -> Any:
+        self._tree.lines[path] = node.start_mark.line + 1
+        if len(path) > DEEPEST:
+            self._tree.wrong(path, f"nested deeper than {DEEPEST} levels")
+            return None
+        if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.rpartition(":")[2] not in (
+            "str",
+            "seq",
+            "map",
+        ):
+            self._tree.wrong(path, f"tags such as {node.tag} are not read")
+            return None
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._value(item, (*path, index)) for index, item in enumerate(node.value)]
+        return self._scalar(node, path)
+
+    def _mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            where = (*path, key)
+            if key in found:
+                self._tree.lines[where] = key_node.start_mark.line + 1
+                self._tree.wrong(where, "is given twice")
+                continue
+            found[key] = self._value(value_node, where)
+            self._tree.lines[where] = key_node.start_mark.line + 1
+        return {
+            key: value
+            for name, raw in found.items()
+            for key, value in (self._from_file(name, raw, found, path),)
+        }
+
+    def _from_file(self, key: str, value: Any, found: Mapping[str, Any], path: Path_) -> tuple[str, Any]:
+        """`token_file: /run/secrets/x` is `token:` with what the file holds."""
+        name = key.removesuffix("_file")
+        if name == key or not name or not isinstance(value, str):
+            return key, value
+        where = (*path, key)
+        self._tree.lines[(*path, name)] = self._tree.lines[where]
+        if name in found:
+            self._tree.wrong(where, f'both "{name}" and "{key}" are given; one is enough')
+            return name, found[name]
+        try:
+            return name, Path(value).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            said = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            self._tree.wrong(where, f"{value} cannot be read: {said}")
+            return name, "unreadable"
+
+    def _scalar(self, node: yaml.ScalarNode, path: Path_) -> Any:
+        text = str(node.value)
+        if node.style is None:
+            if text in _PLAIN:
+                return _PLAIN[text]
+            if _INT.fullmatch(text) and len(text) < 19:
+                return int(text)
+            if _FLOAT.fullmatch(text):
+                return float(text)
+        return _VARIABLE.sub(lambda match: self._variable(match[1], path), text)
+
+    def _variable(self, name: str, path: Path_) -> str:
+        value = self._environment.get(name)
+        if not value:
+            self._tree.wrong(path, f"the environment variable {name} is not set")
+            return "unset"
+        return value

@@ -1,0 +1,133 @@
+"""An incident and a reason become what a person reads, in their language, from templates/messages/.
+
+A template's first line is the title and must say enough on a lock screen; the rest is the text. Labels
+are data for the template, never template themselves.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bridge.model import Clock, ClockState, Incident, Message
+from bridge.text import one_line, visible
+
+LONGEST_LINE = 2000
+REASONS = ("page", "resolved", "at_risk", "breached", "failover", "test")
+
+
+def assets(*parts: str) -> Path:
+    """A file of templates/: beside the packages in a checkout, inside `bridge` when installed."""
+    here = Path(__file__).parent
+    inside = here / "assets"
+    return (inside if inside.is_dir() else here.parent / "templates").joinpath(*parts)
+
+
+@dataclass(frozen=True)
+class Story:
+    """What is known about an incident at the moment somebody is told."""
+
+    incident: Incident
+    client: str
+    alerts: int
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    clocks: Sequence[Clock] = ()
+    failovers: Sequence[str] = ()
+    missed: int = 0
+
+
+def compose(
+    story: Story,
+    reason: str,
+    language: str,
+    *,
+    url: str,
+    id: str,
+    responder: str,
+    now: datetime,  # noqa: A002
+) -> Message:
+    """The message for one reader. Unknown reasons are a mistake of the program, not of the data."""
+    incident = story.incident
+    clock = _urgent(story.clocks)
+    text = _template(reason, language).render(
+        incident=incident,
+        title=one_line(story.annotations.get(f"summary_{language}") or incident.title, 120),
+        client=one_line(story.client, 40),
+        place=one_line(story.labels.get("region", ""), 40),
+        description=one_line(
+            story.annotations.get(f"description_{language}") or story.annotations.get("description", ""), 600
+        ),
+        alerts=story.alerts,
+        clock=clock,
+        left=_span(clock.due_at - now, language) if clock else "",
+        late=bool(clock and clock.due_at < now),
+        since=incident.began_at,
+        lasting=_span(now - incident.began_at, language),
+        failovers=[one_line(line, 300) for line in story.failovers],
+        missed=story.missed,
+    )
+    title, *lines = [visible(line)[:LONGEST_LINE] for line in text.strip().splitlines()]
+    links = [("处理" if language == "zh" else "Open", f"{url}/incidents/{incident.number}")]
+    if incident.runbook:
+        links.append(("手册" if language == "zh" else "Runbook", incident.runbook))
+    return Message(
+        id=id,
+        reason=reason,
+        priority=incident.priority,
+        incident=incident.name,
+        title=one_line(title, 200),
+        lines=tuple(line for line in lines if line.strip()),
+        links=tuple(links),
+        responder=responder,
+        language=language,
+    )
+
+
+def test_message(id: str, responder: str, language: str, now: datetime) -> Message:  # noqa: A002
+    """What `bridge send-test` sends."""
+    text = _template("test", language).render(now=now, responder=responder)
+    title, *lines = text.strip().splitlines()
+    return Message(
+        id=id,
+        reason="test",
+        priority="P4",
+        incident="",
+        title=title,
+        lines=tuple(filter(None, lines)),
+        responder=responder,
+        language=language,
+    )
+
+
+def _urgent(clocks: Sequence[Clock]) -> Clock | None:
+    running = [clock for clock in clocks if clock.stopped_at is None and clock.state is not ClockState.PAUSED]
+    return min(running, key=lambda clock: clock.due_at, default=None)
+
+
+def _span(length: timedelta, language: str) -> str:
+    """A rough length of time as people say it: 7 min, 3 h 20 min, 2 d 4 h."""
+    minutes = max(round(abs(length.total_seconds()) / 60), 0)
+    days, hours, rest = minutes // 1440, minutes % 1440 // 60, minutes % 60
+    units = ("天", "小时", "分钟") if language == "zh" else ("d", "h", "min")
+    parts = [(days, units[0]), (hours, units[1]), (0 if days else rest, units[2])]
+    said = [f"{number} {unit}" for number, unit in parts if number]
+    return " ".join(said) or f"0 {units[2]}"
+
+
+@functools.lru_cache(maxsize=64)
+def _template(reason: str, language: str) -> Any:
+    environment = Environment(
+        loader=FileSystemLoader(assets("messages")),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701  # plain text; each channel escapes for its own markup
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(f"{reason}.{language}.txt")
