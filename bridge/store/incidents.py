@@ -1,0 +1,134 @@
+"""Incidents and their facts: struct to row and back, guarded by the row's version."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec.structs import asdict, replace
+from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bridge.model import Actor, Fact, Incident, Policy, Priority, Status, Term
+from bridge.store.database import Conflict
+from bridge.store.schema import counters, facts, incidents
+
+
+class NoSuchIncident(LookupError):
+    """There is no incident with this number."""
+
+
+def next_numbers(connection: Connection, count: int) -> range:
+    """Reserve incident numbers; the row's lock makes two replicas take turns."""
+    kind = sqlite if connection.dialect.name == "sqlite" else postgresql
+    first = kind.insert(counters).values(name="incident", value=count)
+    last = connection.execute(
+        first.on_conflict_do_update(
+            index_elements=["name"], set_={"value": counters.c.value + count}
+        ).returning(counters.c.value)
+    ).scalar_one()
+    return range(last - count + 1, last + 1)
+
+
+def read(connection: Connection, number: int, *, lock: bool = False) -> Incident:
+    """One incident; raises NoSuchIncident. `lock` holds the row to the end of the transaction."""
+    query = select(incidents).where(incidents.c.number == number)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise NoSuchIncident(f"there is no INC-{number}")
+    return from_row(row)
+
+
+def read_many(connection: Connection, numbers: Collection[int]) -> dict[int, Incident]:
+    """Incidents by number; unknown numbers are left out."""
+    rows = connection.execute(select(incidents).where(incidents.c.number.in_(sorted(numbers))))
+    return {incident.number: incident for incident in map(from_row, rows)}
+
+
+def by_key(connection: Connection, keys: Collection[str], restored_since: datetime) -> dict[str, Incident]:
+    """For each key its open incident, else the one restored last since a moment and not yet closed."""
+    found: dict[str, Incident] = {}
+    rows = connection.execute(
+        select(incidents)
+        .where(incidents.c.key.in_(sorted(keys)), incidents.c.status != Status.CLOSED)
+        .where((incidents.c.resolved_at.is_(None)) | (incidents.c.resolved_at >= restored_since))
+        .order_by(incidents.c.number)
+    )
+    for incident in map(from_row, rows):
+        if incident.key not in found or not found[incident.key].is_open:
+            found[incident.key] = incident
+    return found
+
+
+def save(connection: Connection, incident: Incident) -> Incident:
+    """Write an incident as its next version. Raises Conflict when it changed since it was read."""
+    values = asdict(incident) | {"version": incident.version + 1}
+    if incident.version == 0:
+        connection.execute(insert(incidents).values(values))
+    else:
+        done = connection.execute(
+            update(incidents)
+            .where(incidents.c.number == incident.number, incidents.c.version == incident.version)
+            .values(values)
+        )
+        if done.rowcount != 1:
+            # Losing the race is normal; whoever asked looks at the new state and decides again.
+            raise Conflict(f"{incident.name} was changed by somebody else meanwhile")
+    return replace(incident, version=incident.version + 1)
+
+
+def add_facts(connection: Connection, number: int, new: Sequence[Fact]) -> None:
+    """Append to an incident's timeline."""
+    if new:
+        connection.execute(
+            insert(facts),
+            [
+                {
+                    "incident": number,
+                    "at": fact.at,
+                    "kind": fact.kind,
+                    "by": fact.by.name,
+                    "via": fact.by.via,
+                    "text": fact.text,
+                    "data": fact.data,
+                }
+                for fact in new
+            ],
+        )
+
+
+def facts_of(connection: Connection, number: int, kinds: Collection[str] = ()) -> list[Fact]:
+    """An incident's timeline, oldest first, or only some kinds of it."""
+    query = select(facts).where(facts.c.incident == number).order_by(facts.c.id)
+    if kinds:
+        query = query.where(facts.c.kind.in_(sorted(kinds)))
+    return [
+        Fact(at=row.at, kind=row.kind, by=Actor(row.by, row.via), text=row.text, data=row.data)
+        for row in connection.execute(query)
+    ]
+
+
+def count_open(connection: Connection) -> dict[str, int]:
+    """Open incidents by priority."""
+    query = (
+        select(incidents.c.priority, func.count())
+        .where(incidents.c.status.in_((Status.TRIGGERED, Status.ACKNOWLEDGED)))
+        .group_by(incidents.c.priority)
+    )
+    return {priority: count for priority, count in connection.execute(query)}
+
+
+def from_row(row: Row[Any]) -> Incident:
+    """A row as the noun."""
+    values: Mapping[str, Any] = row._mapping  # noqa: SLF001  # SQLAlchemy's public name for it
+    return Incident(
+        **{
+            **values,
+            "status": Status(values["status"]),
+            "priority": Priority(values["priority"]),
+            "policy": msgspec.convert(values["policy"], Policy),
+            "terms": msgspec.convert(values["terms"], tuple[Term, ...]),
+        }
+    )

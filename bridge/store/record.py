@@ -1,0 +1,117 @@
+"""The one place where a decision becomes rows: state, facts, clocks and outbox tasks commit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bridge import oncall, sla
+from bridge.model import Actor, Change, Effect, Fact, Incident
+from bridge.store import incidents
+from bridge.store.outbox import new_task
+from bridge.store.schema import clocks, tasks
+
+_ESCALATION = Actor("escalation", "worker")
+# Only these facts start or stop a clock.
+_CLOCK_FACTS = frozenset({"opened", "acknowledged", "resolved", "reopened", "planned", "priority_changed"})
+
+
+@dataclass(frozen=True)
+class Arrangements:
+    """Who can be told, when clocks run, and where tickets are mirrored."""
+
+    directory: oncall.Directory = field(default_factory=oncall.Directory)
+    calendars: Mapping[str, sla.Calendar] = field(default_factory=dict)
+    trackers: tuple[str, ...] = ()
+
+
+def record(connection: Connection, change: Change, arrangements: Arrangements, now: datetime) -> Incident:
+    """Write a change. Raises Conflict when the incident changed since it was read."""
+    incident = incidents.save(connection, change.incident)
+    rows: list[dict[str, Any]] = []
+    facts = list(change.facts)
+    for effect in change.effects:
+        if effect.kind == "page":
+            recipients = _recipients(connection, incident, effect, arrangements, now)
+            rows += [_page(incident, effect, recipient, now) for recipient in recipients]
+            if recipients or effect.data["reason"] == "page":
+                facts.append(_paged(effect, recipients, now))
+        elif effect.kind == "ticket":
+            rows += [
+                new_task("ticket", f"{effect.key}/{name}", incident, now, channel=name, data=effect.data)
+                for name in arrangements.trackers
+            ]
+        else:
+            rows.append(new_task(effect.kind, effect.key, incident, now, data=effect.data))
+    incidents.add_facts(connection, incident.number, facts)
+    if rows:
+        # The same effect may be decided twice; its key lets it be queued once.
+        kind = sqlite if connection.dialect.name == "sqlite" else postgresql
+        connection.execute(kind.insert(tasks).on_conflict_do_nothing(index_elements=["key"]), rows)
+    if any(fact.kind in _CLOCK_FACTS for fact in change.facts):
+        write_clocks(connection, incident, arrangements, now)
+    return incident
+
+
+def write_clocks(
+    connection: Connection, incident: Incident, arrangements: Arrangements, now: datetime
+) -> None:
+    """Recompute the incident's clocks from its facts; the rows only serve to ask what is due."""
+    facts = incidents.facts_of(connection, incident.number, _CLOCK_FACTS)
+    connection.execute(delete(clocks).where(clocks.c.incident == incident.number))
+    found = sla.clocks(incident, facts, arrangements.calendars, now)
+    if found:
+        connection.execute(
+            insert(clocks),
+            [
+                {
+                    "incident": incident.number,
+                    "target": clock.target,
+                    "started_at": clock.started_at,
+                    "due_at": clock.due_at,
+                    "state": clock.state,
+                    "stopped_at": clock.stopped_at,
+                    "next_at": clock.next_at,
+                }
+                for clock in found
+            ],
+        )
+
+
+def _recipients(
+    connection: Connection, incident: Incident, effect: Effect, arrangements: Arrangements, now: datetime
+) -> tuple[oncall.Recipient, ...]:
+    targets = effect.data["targets"]
+    if targets == "everyone_paged":
+        targets = list(_paged_before(connection, incident.number))
+    return oncall.recipients(targets, arrangements.directory, now)
+
+
+def _paged_before(connection: Connection, number: int) -> Iterator[str]:
+    rows = connection.execute(select(tasks.c.data).where(tasks.c.incident == number, tasks.c.kind == "page"))
+    return iter(dict.fromkeys(row.data["recipient"] for row in rows))
+
+
+def _page(incident: Incident, effect: Effect, recipient: oncall.Recipient, now: datetime) -> dict[str, Any]:
+    data = {
+        "reason": effect.data["reason"],
+        "recipient": recipient.name,
+        "language": recipient.language,
+        "others": list(recipient.channels[1:]),
+        "missed": effect.data.get("missed", 0),
+    }
+    key = f"{effect.key}/{recipient.name}"
+    return new_task("page", key, incident, now, channel=recipient.channels[0], data=data)
+
+
+def _paged(effect: Effect, recipients: tuple[oncall.Recipient, ...], now: datetime) -> Fact:
+    reason = effect.data["reason"]
+    names = [recipient.name for recipient in recipients]
+    if not names:
+        return Fact(at=now, kind="nobody_to_page", by=_ESCALATION, text=", ".join(effect.data["targets"]))
+    return Fact(at=now, kind="paging", by=_ESCALATION, text=", ".join(names), data={"reason": reason})
