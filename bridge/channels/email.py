@@ -1,0 +1,72 @@
+"""E-mail by SMTP: text and HTML, one thread for each incident, headers that no label can break."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from typing import Literal
+
+from markupsafe import Markup, escape
+
+from bridge.config.settings import ChannelSettings
+from bridge.config.values import Secret
+from bridge.delivery import MailServer, Outbound
+from bridge.model import Message, Receipt
+from bridge.registry import channels
+from bridge.text import one_line, visible
+
+
+class Settings(ChannelSettings, kw_only=True, rename={"sender": "from"}):
+    """The server mail is handed to, and who gets it."""
+
+    host: str
+    to: list[str]
+    sender: str
+    port: int = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    username: str = ""
+    password: Secret | None = None
+
+
+@channels.register("email", Settings)
+def send(settings: Settings, message: Message, outbound: Outbound, now: datetime) -> Receipt:
+    """E-mail by SMTP."""
+    server = MailServer(
+        settings.host,
+        settings.port,
+        settings.security,
+        settings.username,
+        settings.password.reveal() if settings.password else "",
+    )
+    said = outbound.mail(compose(settings, message, now), server)
+    return Receipt(id=message.id, said=said)
+
+
+def compose(settings: Settings, message: Message, now: datetime) -> EmailMessage:
+    """The mail. `EmailMessage` refuses line breaks in headers, so they are cleaned before."""
+    domain = settings.sender.rpartition("@")[2]
+    mail = EmailMessage(policy=SMTP)
+    mail["From"] = Address(display_name="opsbridge", addr_spec=settings.sender)
+    mail["To"] = [Address(addr_spec=address) for address in settings.to]
+    mail["Subject"] = one_line(message.title, 180)
+    mail["Date"] = now
+    mail["Message-ID"] = f"<{message.id}@{domain}>"
+    if message.incident:
+        thread = f"<{message.incident}@{domain}>"
+        mail["In-Reply-To"] = thread
+        mail["References"] = thread
+    mail["Auto-Submitted"] = "auto-generated"
+    lines = [visible(line) for line in (message.title, "", *message.lines)]
+    links = [f"{name}: {url}" for name, url in message.links]
+    mail.set_content("\n".join([*lines, "", *links]) + "\n", cte="base64")
+    mail.add_alternative(str(_html(message)), subtype="html", cte="base64")
+    return mail
+
+
+def _html(message: Message) -> Markup:
+    body = Markup("").join(Markup("<p>{}</p>").format(visible(line)) for line in message.lines if line)
+    links = Markup(" · ").join(Markup('<a href="{}">{}</a>').format(url, name) for name, url in message.links)
+    page = '<html lang="{}"><body style="font-family:sans-serif"><h2 style="font-size:18px">{}</h2>{}<p>{}</p></body></html>'
+    return Markup(page).format(message.language, escape(visible(message.title)), body, links)

@@ -1,0 +1,1 @@
+"""What `bridge …` can do, one file a subject."""

@@ -1,0 +1,193 @@
+"""run, web, worker: the programs that stay."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import structlog
+from granian import Granian
+from granian.constants import Interfaces
+
+from bridge.commands.shell import answers_in_words, bridge_of, config_of
+from bridge.intake import Intake
+from bridge.logs import configure
+from bridge.store import database, people
+from bridge.web import create_app
+from bridge.wiring import Bridge, wire
+from bridge.worker import Worker
+
+log = structlog.get_logger(__name__)
+
+THREADS = 64
+STOP_SECONDS = 20
+_PARTS = "OPSBRIDGE_PARTS"
+_FILE = "OPSBRIDGE_CONFIG_FILE"
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1")
+@click.option("--port", default=8080)
+@click.option("--demo", is_flag=True, help="Play the whole line with a real Prometheus and Alertmanager.")
+@click.pass_obj
+@answers_in_words
+def run(config_file: Path, host: str, port: int, demo: bool) -> None:  # noqa: FBT001  # click passes flags
+    """Web and worker in one process; makes and upgrades the database first."""
+    if demo:
+        from bridge.demo import story  # only the demo needs its programs
+
+        raise SystemExit(story.play(host, port))
+    if not config_file.exists():
+        _first_config(config_file, host, port)
+    bridge = wire(config_of(config_file))
+    database.upgrade(bridge.database)
+    _greet(bridge, host, port)
+    bridge.database.engine.dispose()
+    _serve(config_file, host, port, "web worker")
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1")
+@click.option("--port", default=8080)
+@click.pass_obj
+@answers_in_words
+def web(config_file: Path, host: str, port: int) -> None:
+    """Only the web side; several may share a PostgreSQL database."""
+    bridge_of(config_file).database.engine.dispose()
+    _serve(config_file, host, port, "web")
+
+
+@click.command()
+@click.pass_obj
+@answers_in_words
+def worker(config_file: Path) -> None:
+    """Only the worker; several may share a PostgreSQL database."""
+    configure()
+    bridge = bridge_of(config_file)
+    working = Worker(bridge)
+    done = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: done.set())
+    working.start()
+    log.info("worker started", version=bridge.config.version)
+    done.wait()
+    working.stop()
+
+
+def build_app() -> Any:
+    """What the server's process loads: the application, with intake and (for `run`) the worker inside."""
+    configure()
+    _end_with_parent()
+    bridge = bridge_of(Path(os.environ[_FILE]))
+    running = _Running(bridge, with_worker="worker" in os.environ[_PARTS])
+    running.start()
+    log.info("started", parts=os.environ[_PARTS], version=bridge.config.version)
+    app = create_app(bridge, running.intake)
+    app.extensions["running"] = running
+    return app
+
+
+@dataclass
+class _Running:
+    """The threads of one server process, started together and stopped in order."""
+
+    bridge: Bridge
+    with_worker: bool
+
+    def __post_init__(self) -> None:
+        self.worker = Worker(self.bridge) if self.with_worker else None
+        self.intake = Intake(self.bridge, self.worker.wake if self.worker else lambda: None)
+
+    def start(self) -> None:
+        self.intake.start()
+        if self.worker:
+            self.worker.start()
+
+
+def _serve(config_file: Path, host: str, port: int, parts: str) -> None:
+    """Granian: a Rust server in front of one Python process with threads (docs/adr/0005)."""
+    os.environ[_FILE] = str(config_file.resolve())
+    os.environ[_PARTS] = parts
+    Granian(
+        "bridge.commands.serve:build_app",
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=1,
+        blocking_threads=THREADS,
+        factory=True,
+        log_enabled=False,
+        websockets=False,
+        respawn_failed_workers=True,
+        workers_kill_timeout=STOP_SECONDS,
+    ).serve()
+
+
+def _end_with_parent() -> None:
+    """A killed supervisor must not leave a server that still holds the port."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        gone = threading.Event()
+        while not gone.wait(1):
+            if os.getppid() != parent:
+                os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def _greet(bridge: Bridge, host: str, port: int) -> None:
+    """Say where the console is; on the first start make the first account and its link."""
+    address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104  # compared, not bound
+    click.echo(f"opsbridge console: {address}")
+    link = bridge.database.run(lambda connection: _first_account(connection, bridge))
+    if link:
+        click.echo(f"first sign-in (once, valid for 24 hours): {address}/sign-in/{link}")
+
+
+def _first_account(connection: Any, bridge: Bridge) -> str:
+    now = bridge.now()
+    if people.count_users(connection) == 0:
+        people.add_user(connection, "admin", "admin", now)
+        return people.new_link(connection, "admin", now)
+    return ""
+
+
+def _first_config(file: Path, host: str, port: int) -> None:
+    """Without a configuration, start with the smallest one that works and say so."""
+    token = file.parent / "var" / "secrets" / "alertmanager"
+    token.parent.mkdir(parents=True, exist_ok=True)
+    if not token.exists():
+        token.touch(mode=0o600)
+        token.write_text(secrets.token_urlsafe(32))
+    text = _FIRST.format(address=f"http://{host}:{port}", token=token)
+    file.write_text(text)
+    click.echo(f"{file} was not there: wrote a first one; Alertmanager's token is in {token}")
+
+
+_FIRST = """\
+# The smallest working configuration. Every setting: docs/configuration.md; an example: bridge.example.yml
+url: {address}
+database: sqlite:///var/bridge.db
+sources:
+  main: {{type: alertmanager, token_file: {token}}}
+clients:
+  example: {{name: Example Ltd}}
+priorities:
+  P1: {{respond: 10m, restore: 1h}}
+  P2: {{plan: 24h, fix: 2w}}
+  P3: {{page: false}}
+triage: [alert_rules/triage.yml]
+policies:
+  page: {{steps: [{{after: 0m, notify: [console]}}]}}
+channels:
+  console: {{type: console}}
+"""
+
+COMMANDS = (run, web, worker)

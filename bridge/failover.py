@@ -1,0 +1,312 @@
+"""Running a failover plan: intent, pre-check, act, verify, outcome. Each step is a row before it is a call.
+
+A step is taken under a lease. A run that is found in `acting` after its lease ended was cut off in the
+middle of its call: it becomes `unknown` and is read back, never called again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection
+
+from bridge import guards, prometheus, registry
+from bridge.config.settings import PlanSettings, Probe, Typed
+from bridge.delivery import DeliveryError
+from bridge.guards import GuardVerdict, Mode
+from bridge.model import Actor, ActionCall, ActionResult, Change, Effect, Fact
+from bridge.store import failovers, incidents, outbox
+from bridge.store.failovers import Run
+from bridge.store.record import record
+from bridge.wiring import Bridge
+
+log = structlog.get_logger(__name__)
+
+BETWEEN_LOOKS = timedelta(seconds=1)
+PROBE_SECONDS = 5.0
+FAILOVER = Actor("failover", "worker")
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """One probe and what it said."""
+
+    probe: str
+    holds: bool
+    said: str
+
+
+class NoSuchPlan(LookupError):
+    """The configuration has no failover plan of this name."""
+
+
+def start(bridge: Bridge, task: outbox.Task) -> None:
+    """Answer an incident's wish for a failover: judge the guards and write the intent, once per cause."""
+
+    def work(connection: Connection) -> None:
+        now = bridge.now()
+        plan = str(task.data["plan"])
+        if not failovers.known(connection, task.key):
+            asked_at = datetime.fromisoformat(task.data["asked_at"])
+            _intend(connection, bridge, plan, task.key, task.incident, asked_at, "triage", "to_standby")
+        outbox.done(connection, task, "decided", now)
+
+    bridge.database.run(work, serial="failover")
+
+
+def ask(bridge: Bridge, name: str, by: Actor, direction: str = "to_standby") -> int:
+    """A person runs a plan or switches back; the run's token. Raises NoSuchPlan."""
+    if name not in bridge.config.plans:
+        raise NoSuchPlan(f"there is no failover plan {name!r}")
+
+    def work(connection: Connection) -> int:
+        now = bridge.now()
+        cause = f"{name}/by-hand/{by.name}/{now.isoformat()}"
+        return _intend(connection, bridge, name, cause, None, now, by.name, direction).token
+
+    return bridge.database.run(work, serial="failover")
+
+
+def dry_run(bridge: Bridge, name: str) -> tuple[tuple[GuardVerdict, ...], list[ProbeResult]]:
+    """What the guards and the pre-checks would say now. Changes nothing. Raises NoSuchPlan."""
+    if name not in bridge.config.plans:
+        raise NoSuchPlan(f"there is no failover plan {name!r}")
+    plan, now = bridge.config.plans[name], bridge.now()
+    with bridge.database.reading() as connection:
+        seen = failovers.situation(connection, name, now, now, incident_open=True, by_hand=False)
+    verdicts = guards.judge(plan.mode, _limits(plan), seen, now)
+    return verdicts, [_look(bridge, plan, probe) for probe in plan.precheck]
+
+
+def stop(bridge: Bridge, by: Actor, reason: str, scope: str = "all", *, stopped: bool = True) -> None:
+    """Press (or release) the kill switch; it works from the next step on, on every replica."""
+    bridge.database.run(
+        lambda connection: failovers.set_stop(
+            connection, scope, by.name, reason, bridge.now(), stopped=stopped
+        )
+    )
+
+
+def take_steps(bridge: Bridge) -> int:
+    """Take the next step of every run that is due; how many there were."""
+    now = bridge.now()
+    due = bridge.database.run(lambda connection: failovers.claim(connection, bridge.owner, now))
+    for run in due:
+        plan = bridge.config.plans.get(run.plan)
+        if plan is None:
+            _finish(bridge, run, "refused", "the plan is no longer in the configuration")
+        elif run.state == "intended":
+            _check_and_act(bridge, run, plan)
+        elif run.state in ("checking", "acting"):
+            _found_cut_off(bridge, run)
+        else:
+            _verify(bridge, run, plan)
+    return len(due)
+
+
+def _intend(
+    connection: Connection,
+    bridge: Bridge,
+    name: str,
+    cause: str,
+    number: int | None,
+    asked_at: datetime,
+    asked_by: str,
+    direction: str,
+) -> Run:
+    now = bridge.now()
+    plan = bridge.config.plans[name] if name in bridge.config.plans else None
+    is_open = number is not None and incidents.read(connection, number).is_open
+    by_hand = number is None
+    seen = failovers.situation(connection, name, asked_at, now, incident_open=is_open, by_hand=by_hand)
+    verdicts = guards.judge(plan.mode if plan else Mode.OFF, _limits(plan), seen, now)
+    closed = guards.red(verdicts)
+    run = failovers.add(
+        connection,
+        plan=name,
+        cause=cause,
+        direction=direction,
+        incident=number,
+        mode=plan.mode if plan else Mode.OFF,
+        state="blocked" if closed else "intended",
+        asked_by=asked_by,
+        started_at=now,
+        finished_at=now if closed else None,
+        next_at=None if closed else now,
+        verdicts=[{"guard": v.guard, "green": v.green, "evidence": v.evidence} for v in verdicts],
+        detail="; ".join(f"{v.guard}: {v.evidence}" for v in closed),
+    )
+    for verdict in closed:
+        bridge.metrics.failover_blocked.labels(name, verdict.guard).inc()
+    if closed:
+        bridge.metrics.failover_runs.labels(name, "blocked").inc()
+        _tell(connection, bridge, run, now)
+    return run
+
+
+def _check_and_act(bridge: Bridge, run: Run, plan: PlanSettings) -> None:
+    by_hand = run.incident is None
+    action = plan.act if run.direction == "to_standby" else plan.rollback
+    if action is None:
+        _finish(bridge, run, "refused", "the plan has no rollback")
+        return
+    if not _moved(bridge, run, "checking"):
+        return
+    run = replace(run, state="checking")
+    probes = plan.precheck if run.direction == "to_standby" else []
+    failed = [result for probe in probes if not (result := _look(bridge, plan, probe)).holds]
+    if failed:
+        _finish(bridge, run, "refused", "pre-check: " + "; ".join(f"{r.probe}: {r.said}" for r in failed))
+    elif plan.mode is Mode.SHADOW and not by_hand:
+        _finish(bridge, run, "shadow", "would have switched now")
+    elif plan.mode is Mode.SUGGEST and not by_hand:
+        _finish(bridge, run, "suggested", "ready: waits for a person to run it")
+    else:
+        _act(bridge, run, action)
+
+
+def _act(bridge: Bridge, run: Run, action: Typed) -> None:
+    """Commit `acting`, with the kill switch and the plan's age read once more, and only then call."""
+    refusal = bridge.database.run(lambda connection: _last_look(connection, bridge, run))
+    if refusal:
+        _finish(bridge, run, "expired" if "old" in refusal else "blocked", refusal)
+        return
+    run = replace(run, state="acting", acted_at=bridge.now())
+    entry = registry.actions.entries()[action.type]
+    call = ActionCall(run=run.name, plan=run.plan, token=run.token)
+    try:
+        result: ActionResult = entry.call(action.settings, call, bridge.outbound)
+    except Exception as error:  # noqa: BLE001  # whatever an adapter does, the run must not hang in `acting`
+        result = ActionResult("unknown", f"the action broke: {type(error).__name__}")
+    log.info("failover called", plan=run.plan, token=run.token, outcome=result.outcome)
+    if result.outcome == "refused":
+        _finish(bridge, run, "failed", f"the target refused: {result.said}")
+    else:
+        said = "lost answer, reading back" if result.outcome == "unknown" else result.said
+        _moved(bridge, run, "verifying", detail=said, next_at=bridge.now(), lease_until=None)
+
+
+def _last_look(connection: Connection, bridge: Bridge, run: Run) -> str:
+    """Why the call must not be made after all; empty when it may. Marks the run as acting."""
+    now = bridge.now()
+    if failovers.is_stopped(connection, run.plan) is not False:
+        return "kill_switch: pressed or unreadable"
+    age = (now - run.started_at).total_seconds()
+    if age > guards.VALID_SECONDS:
+        return f"valid: the decision is {age:.0f} s old"
+    if not failovers.move(
+        connection, run, bridge.owner, "acting", acted_at=now, lease_until=now + failovers.LEASE
+    ):
+        return "somebody else took the run over"
+    return ""
+
+
+def _found_cut_off(bridge: Bridge, run: Run) -> None:
+    """Its worker died. Before the call nothing happened; in the middle of it nobody knows: read back."""
+    if run.state == "checking":
+        _finish(bridge, run, "expired", "cut off before the call: nothing was switched")
+    else:
+        _moved(
+            bridge,
+            run,
+            "verifying",
+            detail="lost answer, reading back",
+            next_at=bridge.now(),
+            lease_until=None,
+        )
+
+
+def _verify(bridge: Bridge, run: Run, plan: PlanSettings) -> None:
+    """Look at the world until every probe holds or the longest patience has ended."""
+    if run.direction != "to_standby":
+        _finish(bridge, run, "unknown" if _lost(run) else "done", run.detail or "switched back")
+        return
+    open_ = [result for probe in plan.verify if not (result := _look(bridge, plan, probe)).holds]
+    now = bridge.now()
+    acted_at = run.acted_at or run.started_at
+    patience = max(probe.within for probe in plan.verify)
+    if not open_:
+        _finish(bridge, run, "done", f"switched, verified after {(now - acted_at).total_seconds():.0f} s")
+    elif now < acted_at + patience:
+        _moved(bridge, run, "verifying", next_at=now + BETWEEN_LOOKS, lease_until=None)
+    else:
+        said = "; ".join(f"{result.probe}: {result.said}" for result in open_)
+        _finish(bridge, run, "unknown" if _lost(run) else "failed", f"not verified: {said}")
+
+
+def _lost(run: Run) -> bool:
+    return run.detail.startswith("lost answer")
+
+
+def _look(bridge: Bridge, plan: PlanSettings, probe: Probe) -> ProbeResult:
+    """Ask one probe; no answer is not a yes."""
+    try:
+        if probe.http:
+            status = bridge.outbound.call("GET", probe.http, seconds=PROBE_SECONDS).status
+            return ProbeResult("http probe", 200 <= status < 300, f"answered {status}")
+        holds = prometheus.holds(
+            bridge.outbound, _prometheus(bridge, plan), probe.promql, seconds=PROBE_SECONDS
+        )
+        return ProbeResult(probe.promql, holds, "holds" if holds else "does not hold")
+    except DeliveryError as error:
+        return ProbeResult(probe.promql or "http probe", False, str(error))
+
+
+def _prometheus(bridge: Bridge, plan: PlanSettings) -> str:
+    servers = (typed.settings.prometheus for typed in bridge.config.sources.values())
+    return plan.prometheus or next(filter(None, servers), "")
+
+
+def _limits(plan: PlanSettings | None) -> guards.Limits:
+    if plan is None:
+        return guards.Limits()
+    return guards.Limits(plan.limits.cooldown, plan.limits.per_day, plan.limits.per_hour_all)
+
+
+def _moved(bridge: Bridge, run: Run, state: str, **values: object) -> bool:
+    return bridge.database.run(
+        lambda connection: failovers.move(connection, run, bridge.owner, state, **values)
+    )
+
+
+def _finish(bridge: Bridge, run: Run, state: str, detail: str) -> None:
+    """The outcome, as a row, a fact on the incident and a message, in one transaction."""
+
+    def work(connection: Connection) -> bool:
+        now = bridge.now()
+        ended = failovers.move(
+            connection,
+            run,
+            bridge.owner,
+            state,
+            detail=detail,
+            finished_at=now,
+            next_at=None,
+            lease_until=None,
+        )
+        if ended:
+            _tell(connection, bridge, replace(run, state=state, detail=detail), now)
+        return ended
+
+    if bridge.database.run(work):
+        bridge.metrics.failover_runs.labels(run.plan, state).inc()
+        log.info("failover ended", plan=run.plan, token=run.token, state=state, detail=detail)
+
+
+def _tell(connection: Connection, bridge: Bridge, run: Run, now: datetime) -> None:
+    if run.incident is None:
+        return
+    incident = incidents.read(connection, run.incident, lock=True)
+    text = f"{run.plan}: {run.state} ({run.detail})"
+    data = {"plan": run.plan, "token": run.token, "state": run.state}
+    fact = Fact(at=now, kind="failover", by=FAILOVER, text=text, data=data)
+    targets = [target for step in incident.policy.steps[:1] for target in step.notify]
+    page = Effect(
+        kind="page",
+        key=f"{incident.name}/failover/{run.token}/{run.state}",
+        data={"reason": "failover", "targets": targets},
+    )
+    change = Change(incident=incident, facts=(fact,), effects=(page,))
+    record(connection, change, bridge.arrangements, now)

@@ -1,0 +1,133 @@
+"""Group commit: everything that waits is stored in one transaction, and only then answered.
+
+The request thread decodes and waits here. One writer takes all that queued up meanwhile, decides and
+commits. What one delivery breaks, it breaks alone: a failed batch is repeated one by one.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from bridge.admission import Outcome, Waiting, admit
+from bridge.store.database import Conflict, Unavailable
+from bridge.wiring import Bridge
+
+log = structlog.get_logger(__name__)
+
+MOST_ALERTS = 20_000
+MOST_WAITING = 2_000
+PATIENCE = 4.0
+_CLOSED = None
+
+
+@dataclass
+class _Ticket:
+    """A delivery in the queue and where its outcome is put."""
+
+    waiting: Waiting
+    ready: threading.Event = field(default_factory=threading.Event)
+    outcome: Outcome | None = None
+    failure: Exception | None = None
+
+
+class Intake:
+    """The queue in front of the database and the thread that empties it."""
+
+    def __init__(self, bridge: Bridge, wake: Callable[[], None] = lambda: None) -> None:
+        self._bridge = bridge
+        self._wake = wake
+        self._queue: queue.Queue[_Ticket | None] = queue.Queue(MOST_WAITING)
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+
+    def start(self) -> None:
+        """Begin to take deliveries."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Store what has been queued, then end."""
+        self._queue.put(_CLOSED)
+        self._thread.join(PATIENCE * 2)
+
+    def submit(self, waiting: Waiting) -> Outcome:
+        """Store one delivery; returns only after the commit. Raises Unavailable: nothing was kept."""
+        ticket = _Ticket(waiting)
+        try:
+            self._queue.put_nowait(ticket)
+        except queue.Full:
+            raise Unavailable("too many deliveries are waiting") from None
+        if not ticket.ready.wait(PATIENCE * 3):
+            raise Unavailable("the database did not answer in time")
+        if ticket.failure is not None:
+            raise ticket.failure
+        assert ticket.outcome is not None
+        return ticket.outcome
+
+    def _run(self) -> None:
+        running = True
+        while running:
+            batch: list[_Ticket] = []
+            ticket = self._queue.get()
+            alerts = 0
+            while ticket is not _CLOSED:
+                batch.append(ticket)
+                alerts += len(ticket.waiting.notification.alerts)
+                if alerts >= MOST_ALERTS:
+                    break
+                try:
+                    ticket = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            running = ticket is not _CLOSED
+            if batch:
+                self._store(batch)
+
+    def _store(self, batch: Sequence[_Ticket]) -> None:
+        try:
+            outcomes = self._commit([ticket.waiting for ticket in batch])
+        except Exception as error:  # noqa: BLE001  # the thread must outlive whatever one delivery holds
+            if len(batch) > 1 and not isinstance(error, Unavailable):
+                for ticket in batch:
+                    self._store([ticket])
+                return
+            log.error("deliveries not stored", error=repr(error), deliveries=len(batch))
+            for ticket in batch:
+                ticket.failure = error
+                ticket.ready.set()
+            return
+        for ticket, outcome in zip(batch, outcomes, strict=True):
+            ticket.outcome = outcome
+            ticket.ready.set()
+        self._count(outcomes)
+        if any(outcome.tasks for outcome in outcomes):
+            self._wake()
+
+    def _commit(self, batch: list[Waiting]) -> list[Outcome]:
+        """One transaction, repeated while others are in the way, for at most `PATIENCE` seconds."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with self._bridge.database.transaction(serial="intake") as connection:
+                    return admit(connection, batch, self._bridge, self._bridge.now())
+            except Conflict:
+                if time.monotonic() > until:
+                    raise Unavailable("others keep changing the same incidents") from None
+            except Unavailable:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+
+    def _count(self, outcomes: Sequence[Outcome]) -> None:
+        metrics = self._bridge.metrics
+        for outcome in outcomes:
+            for state, number in outcome.states.items():
+                metrics.alerts.labels(outcome.source, state).inc(number)
+            for incident in outcome.opened:
+                service = incident.service if incident.service in self._bridge.config.services else "other"
+                metrics.opened.labels(incident.priority, incident.client, service).inc()

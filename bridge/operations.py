@@ -1,0 +1,190 @@
+"""Everything people and machines can do to an incident. One function is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from bridge import incident as machine
+from bridge import sla
+from bridge.model import Actor, Change, ClockState, Effect, Fact, Incident, Policy, Priority, Verdict
+from bridge.store import incidents
+from bridge.store.record import record, write_clocks
+from bridge.store.schema import clocks
+from bridge.store.schema import incidents as table
+from bridge.wiring import Bridge
+
+Decision = Callable[[Incident, datetime], Change]
+_MOST_AT_ONCE = 200
+
+
+def acknowledge(bridge: Bridge, number: int, by: Actor) -> Incident:
+    """Take an incident. Raises NotAllowed, NoSuchIncident, Unavailable (as all below)."""
+    after = _apply(bridge, number, lambda incident, now: machine.acknowledge(incident, by, now))
+    if after.acknowledged_at is not None:
+        waited = (after.acknowledged_at - after.opened_at).total_seconds()
+        bridge.metrics.acknowledge_seconds.labels(after.priority).observe(waited)
+    return after
+
+
+def resolve(bridge: Bridge, number: int, by: Actor, text: str = "") -> Incident:
+    """Say that service is restored."""
+    after = _apply(bridge, number, lambda incident, now: machine.resolve(incident, by, text, now))
+    observe_restored(bridge, after)
+    return after
+
+
+def observe_restored(bridge: Bridge, incident: Incident) -> None:
+    """Count the time an incident took to be restored."""
+    if incident.resolved_at is not None:
+        took = (incident.resolved_at - incident.opened_at).total_seconds()
+        bridge.metrics.restore_seconds.labels(incident.priority).observe(took)
+
+
+def close(bridge: Bridge, number: int, by: Actor, cause: str = "") -> Incident:
+    """End the work on an incident."""
+    return _apply(bridge, number, lambda incident, now: machine.close(incident, by, cause, now))
+
+
+def reopen(bridge: Bridge, number: int, by: Actor, text: str = "") -> Incident:
+    """It is not over; the first step of a new round is taken at once when it is due at once."""
+    return _apply(
+        bridge, number, lambda incident, now: _and_page(machine.reopen(incident, by, text, now), now)
+    )
+
+
+def note(bridge: Bridge, number: int, by: Actor, text: str) -> Incident:
+    """Write a remark on the timeline."""
+    return _apply(bridge, number, lambda incident, now: machine.note(incident, by, text, now))
+
+
+def plan(bridge: Bridge, number: int, by: Actor, text: str) -> Incident:
+    """Tell the plan."""
+    return _apply(bridge, number, lambda incident, now: machine.plan(incident, by, text, now))
+
+
+def assign(bridge: Bridge, number: int, by: Actor, assignee: str) -> Incident:
+    """Hand an incident to somebody; raises NotAllowed for a name nobody has."""
+    if assignee not in bridge.config.people and assignee != by.name:
+        raise machine.NotAllowed(f"there is no responder {assignee!r}")
+    return _apply(bridge, number, lambda incident, now: machine.assign(incident, by, assignee, now))
+
+
+def escalate(bridge: Bridge, number: int, by: Actor, text: str = "") -> Incident:
+    """Page the next step now."""
+    return _apply(bridge, number, lambda incident, now: machine.escalate(incident, by, text, now))
+
+
+def set_priority(bridge: Bridge, number: int, by: Actor, priority: Priority, reason: str) -> Incident:
+    """Change the priority by hand: new terms, and a new round of pages where it pages."""
+    if not reason.strip():
+        raise machine.NotAllowed("say why the priority changes")
+
+    def decide(incident: Incident, now: datetime) -> Change:
+        if incident.priority is priority:
+            raise machine.NotAllowed(f"{incident.name} is {priority} already")
+        verdict = Verdict(
+            rule=incident.rule,
+            priority=priority,
+            client=incident.client,
+            service=incident.service,
+            key=incident.key,
+            title=incident.title,
+        )
+        name = incident.policy.name or bridge.config.known.default_policy
+        pages = priority in bridge.config.known.paging
+        policy = bridge.config.policies.get(name, Policy(name=name)) if pages else Policy(name=name)
+        change = machine.raise_priority(
+            incident, by, verdict, policy, bridge.config.terms.get(priority, ()), now
+        )
+        said = Fact(at=now, kind="noted", by=by, text=reason)
+        return _and_page(machine.then(change, Change(incident=change.incident, facts=(said,))), now)
+
+    return _apply(bridge, number, decide)
+
+
+def take_due_steps(bridge: Bridge) -> int:
+    """Escalate every incident whose next step is due; how many there were."""
+    now = bridge.now()
+    with bridge.database.reading() as connection:
+        query = select(table.c.number).where(table.c.escalate_at <= now).order_by(table.c.priority)
+        due = connection.execute(query.limit(_MOST_AT_ONCE)).scalars().all()
+    for number in due:
+        _apply(bridge, number, _step_if_due)
+    return len(due)
+
+
+def tell_due_clocks(bridge: Bridge) -> int:
+    """Say which clocks are at risk or broken since the last look; how many incidents were looked at."""
+    now = bridge.now()
+    with bridge.database.reading() as connection:
+        query = select(clocks.c.incident).where(clocks.c.next_at <= now).distinct()
+        due = connection.execute(query.limit(_MOST_AT_ONCE)).scalars().all()
+    for number in due:
+        bridge.database.run(lambda connection, number=number: _tell_clocks(connection, bridge, number))  # type: ignore[misc]
+    return len(due)
+
+
+def _tell_clocks(connection: Connection, bridge: Bridge, number: int) -> None:
+    now = bridge.now()
+    incident = incidents.read(connection, number, lock=True)
+    told = {
+        (fact.data["target"], fact.data["state"])
+        for fact in incidents.facts_of(connection, number, {"clock"})
+        if fact.data.get("due_at") is not None
+    }
+    facts = incidents.facts_of(connection, number)
+    changed = [
+        clock
+        for clock in sla.clocks(incident, facts, bridge.config.calendars, now)
+        if clock.state in (ClockState.AT_RISK, ClockState.BREACHED)
+        and clock.stopped_at is None
+        and (clock.target, clock.state.value) not in told
+    ]
+    news: list[Fact] = []
+    effects: list[Effect] = []
+    for clock in changed:
+        data = {"target": clock.target, "state": clock.state.value, "due_at": clock.due_at}
+        news.append(
+            Fact(at=now, kind="clock", by=machine.CLOCK, text=f"{clock.target} {clock.state}", data=data)
+        )
+        key = f"{incident.name}/clock/{clock.target}/{clock.state}/{int(clock.due_at.timestamp())}"
+        targets = [target for step in incident.policy.steps for target in step.notify]
+        reason = {
+            "reason": clock.state.value,
+            "targets": list(dict.fromkeys(targets)),
+            "target": clock.target,
+        }
+        effects.append(Effect(kind="page", key=key, data=reason))
+        if clock.state is ClockState.BREACHED:
+            bridge.metrics.breaches.labels(incident.priority, clock.target).inc()
+    if news:
+        change = Change(incident=incident, facts=tuple(news), effects=tuple(effects))
+        incident = record(connection, change, bridge.arrangements, now)
+    write_clocks(connection, incident, bridge.arrangements, now)
+
+
+def _step_if_due(incident: Incident, now: datetime) -> Change:
+    """Somebody may have acknowledged it since we looked: then nothing is due any more."""
+    if incident.escalate_at is None or incident.escalate_at > now:
+        return Change(incident=incident)
+    return machine.step_due(incident, now)
+
+
+def _and_page(change: Change, now: datetime) -> Change:
+    due = change.incident.escalate_at
+    return machine.then(change, machine.step_due(change.incident, now)) if due and due <= now else change
+
+
+def _apply(bridge: Bridge, number: int, decide: Decision) -> Incident:
+    def work(connection: Connection) -> Incident:
+        now = bridge.now()
+        before = incidents.read(connection, number, lock=True)
+        change = decide(before, now)
+        if change.incident is before and not change.facts and not change.effects:
+            return before
+        return record(connection, change, bridge.arrangements, now)
+
+    return bridge.database.run(work)
