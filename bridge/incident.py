@@ -81,7 +81,7 @@ def open_(
 def members_changed(
     incident: Incident, joined: Sequence[Alert], ended: Sequence[Alert], now: datetime
 ) -> Change:
-    """New episodes joined, known ones ended. When none fires any more the service is restored; a person still closes."""
+    """New episodes joined, known ones ended. When none fires any more the service is restored."""
     firing = incident.firing + sum(1 for alert in joined if alert.ends_at is None)
     firing = max(firing - len(ended), 0)
     after = replace(
@@ -140,13 +140,11 @@ def close(incident: Incident, by: Actor, cause: str, now: datetime) -> Change:
         raise NotAllowed(f"{incident.name} still has {incident.firing} firing alerts; resolve them first")
     if incident.priority is Priority.P1 and not cause.strip():
         raise NotAllowed(f"{incident.name} is a P1: say what the cause was and what was done")
-    after = replace(
-        incident,
-        status=Status.CLOSED,
-        closed_at=now,
-        resolved_at=incident.resolved_at or now,
-        escalate_at=None,
-    )
+    if incident.is_open:
+        # Clocks are stopped by facts, and who was paged wants to know: closing restores first.
+        restored = resolve(incident, by, cause, now)
+        return then(restored, close(restored.incident, by, cause, now))
+    after = replace(incident, status=Status.CLOSED, closed_at=now)
     return _changed(after, "closed", by, cause, now)
 
 
@@ -180,7 +178,7 @@ def assign(incident: Incident, by: Actor, assignee: str, now: datetime) -> Chang
 
 
 def escalate(incident: Incident, by: Actor, text: str, now: datetime) -> Change:
-    """Page the next step now, although somebody may have it already."""
+    """Page the next step now. Somebody who has it already is not enough: it waits for an answer again."""
     if not incident.is_open:
         raise NotAllowed(_already(incident, "escalate"))
     if not incident.policy.steps:
@@ -188,18 +186,25 @@ def escalate(incident: Incident, by: Actor, text: str, now: datetime) -> Change:
     if incident.round_at is None or incident.escalate_at is None:
         step = min(incident.step, len(incident.policy.steps) - 1)
         incident = replace(incident, round_at=now, round=0, step=step)
-    due = replace(incident, escalate_at=now)
+    due = replace(incident, status=Status.TRIGGERED, escalate_at=now)
     return then(_changed(due, "escalated", by, text, now), step_due(due, now))
 
 
 def raise_priority(
     incident: Incident, by: Actor, verdict: Verdict, policy: Policy, terms: tuple[Term, ...], now: datetime
 ) -> Change:
-    """An alert asks for a higher priority: new terms, a new round of pages, old and new recorded."""
+    """The priority changes: new terms, old and new recorded.
+
+    A rise starts a new round of pages where the new priority pages; a fall goes on with the round there
+    is, or ends it where nobody is paged any more.
+    """
     old = incident.priority
-    after = replace(incident, priority=verdict.priority, policy=policy, terms=terms)
-    if incident.is_open:
-        after = _new_round(after, now)
+    after = replace(incident, priority=verdict.priority, terms=terms)
+    if not verdict.page or not policy.steps:
+        after = replace(after, policy=Policy(name=policy.name), escalate_at=None)
+    elif verdict.priority < old or not incident.policy.steps:
+        after = replace(after, policy=policy)
+        after = _new_round(after, now) if incident.is_open else after
     change = _changed(after, "priority_changed", by, f"{old} → {verdict.priority}", now)
     fact = replace(change.facts[0], data={"from": old, "to": verdict.priority, "rule": verdict.rule})
     return replace(change, facts=(fact,))

@@ -42,7 +42,8 @@ def configure(level: int = logging.INFO) -> None:
     root.handlers = [handler]
     root.setLevel(level)
     # These tell every tick and every connection, with addresses that may hold secrets.
-    for noisy in ("alembic", "apscheduler", "urllib3", "fontTools", "weasyprint", "matplotlib"):
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick that is skipped comes again
+    for noisy in ("alembic", "urllib3", "fontTools", "weasyprint", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

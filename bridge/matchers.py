@@ -17,6 +17,8 @@ _BARE = r"[^\s{}!=~,\\\"'`]"
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 _FORM = re.compile(rf"\s*(?:{_QUOTED}|({_BARE}+))\s*(=~|!~|!=|=)\s*(?:{_QUOTED}|({_BARE}*))\s*", re.DOTALL)
 _ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
+# Names every Prometheus had before UTF-8; Alertmanager reads their matchers by its classic rules.
+_CLASSIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
 class BadMatcher(ValueError):
@@ -31,8 +33,8 @@ class Matcher(msgspec.Struct, frozen=True):
     value: str
 
     def __str__(self) -> str:
-        value = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'{self.name}{self.op}"{value}"'
+        name = self.name if _CLASSIC.fullmatch(self.name) else _quoted(self.name)
+        return f"{name}{self.op}{_quoted(self.value)}"
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Does the comparison hold for these labels?"""
@@ -52,7 +54,8 @@ def parse(text: str) -> Matcher:
         raise BadMatcher(f'{text!r} is not a matcher; write it like service="payments" or alertname=~"Pay.*"')
     quoted_name, bare_name, op, quoted, bare = form.groups()
     name = bare_name if quoted_name is None else _unescaped(quoted_name, text)
-    value = bare if quoted is None else _unescaped(quoted, text)
+    classic = quoted_name is None and _CLASSIC.fullmatch(name) is not None
+    value = bare if quoted is None else _unescaped(quoted, text, others_stay=classic)
     if not name:
         raise BadMatcher(f"{text!r} names no label")
     if op in ("=~", "!~"):
@@ -63,9 +66,18 @@ def parse(text: str) -> Matcher:
     return Matcher(name, op, value)
 
 
-def _unescaped(text: str, whole: str) -> str:
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _unescaped(text: str, whole: str, *, others_stay: bool = False) -> str:
+    r"""Undo the escapes. With a classic name `\.` and `\d` stay as they are, as Alertmanager has it."""
+
     def put(match: re.Match[str]) -> str:
         if match[1] not in _ESCAPES:
+            if others_stay:
+                return match[0]
             raise BadMatcher(rf"{whole!r}: \{match[1]} is no escape; there are \n, \" and \\")
         return _ESCAPES[match[1]]
 

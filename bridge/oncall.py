@@ -58,7 +58,9 @@ def recipients(targets: Sequence[str], directory: Directory, now: datetime) -> t
     for target in targets:
         name = target
         if target.startswith("schedule:"):
-            name = on_call(directory.schedules[target.removeprefix("schedule:")], now)
+            rotation = directory.schedules.get(target.removeprefix("schedule:"))
+            # An incident keeps its policy; the schedule may have left the configuration meanwhile.
+            name = on_call(rotation, now) if rotation else ""
         person = directory.responders.get(name)
         if person is not None:
             found.setdefault(name, Recipient(person.name, person.channels, person.language))

@@ -1,19 +1,21 @@
 """SLA clocks, derived from an incident's facts: anybody can recompute them.
 
 The contract: P1 is answered in 10 minutes and restored in 1 hour, around the clock; P2 has a plan in
-24 hours and the fix in 2 weeks, in working time. Clocks start when opsbridge knew (`opened_at`).
+24 hours and the fix in 2 weeks, in working time. Clocks start when opsbridge knew: when the incident
+opened, or when an open one rose to the priority that makes the promise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from bridge.model import Clock, ClockState, Fact, Incident, Term
 
 AT_RISK = 0.8
+_KEPT_BY = {"respond": "acknowledged", "plan": "planned"}
 _LONGEST_SEARCH = 3660  # days looked ahead for working time before giving up
 
 
@@ -49,22 +51,47 @@ def clocks(
     incident: Incident, facts: Sequence[Fact], calendars: Mapping[str, Calendar], now: datetime
 ) -> tuple[Clock, ...]:
     """Every clock of the incident as it stands at `now`."""
+    start = started_at(incident, facts)
     return tuple(
-        _clock(term, incident.opened_at, stopped_at(term.target, facts), calendars[term.calendar], now)
+        # An incident keeps its terms; a calendar that left the configuration meanwhile counts as always open.
+        _clock(term, start, stopped_at(term.target, facts), calendars.get(term.calendar, Calendar()), now)
         for term in incident.terms
     )
 
 
-def stopped_at(target: str, facts: Sequence[Fact]) -> datetime | None:
-    """The moment a promise was kept, from the timeline; a reopening undoes a restoration."""
-    moments = {"respond": ("acknowledged", "resolved"), "plan": ("planned",)}.get(target, ("resolved",))
-    stopped: datetime | None = None
+def started_at(incident: Incident, facts: Sequence[Fact]) -> datetime:
+    """When today's promises began: with the incident, or with its last rise while service was down."""
+    start, restored = incident.opened_at, False
     for fact in facts:
-        if fact.kind in moments and stopped is None:
-            stopped = fact.at
-        elif fact.kind == "reopened" and moments == ("resolved",):
-            stopped = None
-    return stopped
+        restored = fact.kind == "resolved" or (restored and fact.kind != "reopened")
+        if not restored and _rises(fact):
+            start = fact.at
+    return start
+
+
+def stopped_at(target: str, facts: Sequence[Fact]) -> datetime | None:
+    """The moment a promise was kept, from the timeline.
+
+    Restoring service keeps every promise, and a reopening undoes that. A rise of an open incident asks
+    for a new answer; a plan that was told stays told.
+    """
+    kept: datetime | None = None
+    restored: datetime | None = None
+    for fact in facts:
+        if fact.kind == "resolved":
+            restored = restored or fact.at
+            kept = kept or (fact.at if target == "respond" else None)
+        elif fact.kind == "reopened":
+            restored = None
+        elif fact.kind == _KEPT_BY.get(target):
+            kept = kept or fact.at
+        elif _rises(fact) and restored is None:
+            kept = {"respond": None, "plan": kept and fact.at}.get(target)
+    return min((at for at in (kept, restored) if at is not None), default=None)
+
+
+def _rises(fact: Fact) -> bool:
+    return fact.kind == "priority_changed" and fact.data["to"] < fact.data["from"]
 
 
 def _clock(term: Term, start: datetime, stopped: datetime | None, calendar: Calendar, now: datetime) -> Clock:
@@ -84,14 +111,15 @@ def _clock(term: Term, start: datetime, stopped: datetime | None, calendar: Cale
 
 
 def _passed(start: datetime, seconds: float, calendar: Calendar) -> datetime:
+    start = start.astimezone(UTC)  # arithmetic in a zone's own time would skip or repeat its odd hour
     if calendar.opens is None or calendar.closes is None or calendar.zone is None:
         return start + timedelta(seconds=seconds)
     left = timedelta(seconds=seconds)
     day = start.astimezone(calendar.zone).date()
     for _ in range(_LONGEST_SEARCH):
         if calendar.open_on(day):
-            opens = datetime.combine(day, calendar.opens, calendar.zone).astimezone(start.tzinfo)
-            closes = datetime.combine(day, calendar.closes, calendar.zone).astimezone(start.tzinfo)
+            opens = datetime.combine(day, calendar.opens, calendar.zone).astimezone(UTC)
+            closes = datetime.combine(day, calendar.closes, calendar.zone).astimezone(UTC)
             begin = max(opens, start)
             if begin < closes:
                 if left <= closes - begin:

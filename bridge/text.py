@@ -10,7 +10,7 @@ import unicodedata
 
 _CUT = "…"
 # Direction overrides and isolates, zero-width characters, and separators that start a new line somewhere.
-_INVISIBLE = frozenset("\u200b\u200e\u200f\u2028\u2029\u2060\ufeff") | {
+_INVISIBLE = frozenset("\u061c\u200b\u200e\u200f\u2028\u2029\u2060\ufeff") | {
     chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 }
 
@@ -44,7 +44,9 @@ def clip_bytes(text: str, limit: int) -> str:
     raw = text.encode("utf-8", "replace")
     if len(raw) <= limit:
         return text
-    kept = raw[: max(limit - len(_CUT.encode()), 0)].decode("utf-8", "ignore")
+    if limit < len(_CUT.encode()):
+        return ""
+    kept = raw[: limit - len(_CUT.encode())].decode("utf-8", "ignore")
     while kept and unicodedata.combining(text[len(kept)] if len(kept) < len(text) else "a"):
         kept = kept[:-1]
     return kept.rstrip("\u200d") + _CUT

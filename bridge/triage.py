@@ -8,13 +8,15 @@ what an earlier rule said stands. Where no rule says otherwise, the labels `prio
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from bridge.matchers import Matcher
 from bridge.model import Alert, Labels, Priority, Verdict
-from bridge.text import one_line
+from bridge.text import one_line, visible
 
 INCIDENT_BY = ("client", "service", "alertname")
 _LONGEST_KEY = 480  # characters; PostgreSQL's index rows end near 2,700 bytes
@@ -89,11 +91,12 @@ class Trial:
         return len(self.failed) == 1 and len(self.rule.match) > 1
 
 
-def decide(alert: Alert, known: Known, route_labels: Labels = {}) -> Verdict:
+def decide(alert: Alert, known: Known, route_labels: Labels = MappingProxyType({})) -> Verdict:
     """What this alert means. Never fails: the configuration check guarantees a default rule."""
     rule, names = _merged(alert.labels, known.rules)
     why = [f"rule {' + '.join(names)}"]
-    told = {**route_labels, **alert.labels}
+    # An empty label is no label, so it hides nothing that the route says.
+    told = {**route_labels, **{name: value for name, value in alert.labels.items() if value}}
     priority = rule.priority or _priority(told, why)
     client = rule.client or _client(told, known, why)
     service = rule.service or told.get("service", "")
@@ -131,10 +134,16 @@ def incident_key(alert: Alert, by: Sequence[str], client: str, service: str) -> 
     if not any(value for _, value in parts):
         # Alerts that share none of the labels are not one problem.
         parts = [("fingerprint", alert.fingerprint)]
-    key = ", ".join(f"{name}={one_line(value, 10_000)}" for name, value in parts)
+    key = ", ".join(f"{name}={_in_key(value)}" for name, value in parts)
     if len(key) <= _LONGEST_KEY:
         return key
     return f"{key[: _LONGEST_KEY - 65]}#{hashlib.sha256(key.encode('utf-8', 'replace')).hexdigest()}"
+
+
+def _in_key(value: str) -> str:
+    """The value as it is, or quoted where two different alerts could otherwise end in the same key."""
+    plain = value.isprintable() and value == value.strip() and not any(mark in value for mark in ',="\\')
+    return value if plain else visible(json.dumps(value, ensure_ascii=False))
 
 
 def _merged(labels: Labels, rules: Sequence[Rule]) -> tuple[Rule, list[str]]:
@@ -176,9 +185,8 @@ def _client(told: Labels, known: Known, why: list[str]) -> str:
 
 
 def _title(wanted: str, alert: Alert) -> str:
-    return one_line(
-        wanted or alert.annotations.get("summary") or alert.annotations.get("title") or alert.name
-    )
+    told = (wanted, alert.annotations.get("summary", ""), alert.annotations.get("title", ""), alert.name)
+    return next((line for line in map(one_line, told) if line), alert.fingerprint)
 
 
 def _link(url: str) -> str:

@@ -10,7 +10,7 @@ from bridge.model import ActionCall, ActionResult
 from bridge.registry import actions
 
 
-class Settings(Block):
+class Settings(Block, frozen=True):
     """What the line says."""
 
     text: str = "switch to the standby"

@@ -20,7 +20,7 @@ from bridge.registry import actions
 from bridge.text import one_line
 
 
-class Settings(Block):
+class Settings(Block, frozen=True):
     """What is called; any 2xx is taken as applied, 4xx as refused, everything else as unknown."""
 
     url: str

@@ -12,7 +12,7 @@ from bridge.registry import channels
 from bridge.text import visible
 
 
-class Settings(ChannelSettings, kw_only=True):
+class Settings(ChannelSettings, frozen=True, kw_only=True):
     """Nothing to set."""
 
 

@@ -18,7 +18,7 @@ from bridge.registry import channels
 from bridge.text import one_line, visible
 
 
-class Settings(ChannelSettings, kw_only=True, rename={"sender": "from"}):
+class Settings(ChannelSettings, frozen=True, kw_only=True, rename={"sender": "from"}):
     """The server mail is handed to, and who gets it."""
 
     host: str

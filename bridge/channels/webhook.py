@@ -20,7 +20,7 @@ from bridge.model import Message, Receipt
 from bridge.registry import channels
 
 
-class Settings(ChannelSettings, kw_only=True):
+class Settings(ChannelSettings, frozen=True, kw_only=True):
     """Where to post; with a secret the body is signed, with a token it is sent as Bearer."""
 
     url: str

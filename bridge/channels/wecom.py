@@ -25,7 +25,7 @@ _COLOURS = {"P1": "warning", "P2": "comment"}
 _PASSING = frozenset({-1, 45009, 45033})
 
 
-class Settings(ChannelSettings, kw_only=True):
+class Settings(ChannelSettings, frozen=True, kw_only=True):
     """The robot's key; `url` points elsewhere than the public address."""
 
     key: Secret

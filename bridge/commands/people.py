@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from sqlalchemy import Connection
 
 from bridge.commands.shell import answers_in_words, as_json, bridge_of, show
 from bridge.store import people as store
@@ -31,7 +32,7 @@ def add(config_file: Path, name: str, role: str, client: str, language: str) -> 
             "role client needs --client with a client of the configuration; other roles none"
         )
 
-    def work(connection: store.Connection) -> str:
+    def work(connection: Connection) -> str:
         now = bridge.now()
         store.add_user(connection, name, role, now, client=client, language=language)
         return store.new_link(connection, name, now)

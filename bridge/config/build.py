@@ -167,6 +167,8 @@ def _rotation(tree: Tree, name: str, entry: shape.RotationSettings) -> oncall.Ro
         start = datetime.fromisoformat(entry.start)
     except ValueError:
         tree.wrong((*path, "from"), f'"{entry.start}" is not a moment such as 2026-01-05T09:00')
+    if start is not None and start.tzinfo is not None:
+        tree.wrong((*path, "from"), "is wall-clock time of time_zone: write it without an offset")
     if entry.every.total_seconds() < 60:
         tree.wrong((*path, "every"), "turns shorter than a minute cannot be kept")
         return None
@@ -209,7 +211,7 @@ def _hours(tree: Tree, path: Path_, text: str) -> tuple[time, time] | None:
         hours = time.fromisoformat(opens.strip()), time.fromisoformat(closes.strip())
     except ValueError:
         hours = None
-    if hours is None or hours[0] >= hours[1]:
+    if hours is None or any(hour.tzinfo for hour in hours) or hours[0] >= hours[1]:
         tree.wrong(path, f'"{text}" is not a span of hours such as 09:00-18:00')
         return None
     return hours
@@ -229,6 +231,7 @@ def _workday(tree: Tree, path: Path_, country: str, days: frozenset[int]) -> Cal
 
     def is_workday(day: date) -> bool:
         known = of_year(day.year)
-        return day not in known and (day.weekday() in days or day in known.weekend_workdays)
+        made_up = known.is_weekend(day) and known.is_working_day(day)
+        return made_up or (day.weekday() in days and day not in known)
 
     return is_workday

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import difflib
+import enum
 import re
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -54,21 +56,20 @@ def _note(tree: Tree, path: Path_, rest: Any, message: str, kind: type, pruned: 
     """Record one mistake and take it out of `rest`; False when there is nothing left to look at."""
     found = _WHERE.match(message)
     assert found is not None
-    now_at = _inner(found["path"] or "")
+    now_at = _inner(found["path"] or "", rest, kind)
     inner = _as_written(now_at, pruned)
     reason = found["reason"]
     unknown = re.match(r"Object contains unknown field `(.*)`", reason)
-    missing = re.match(r"Object missing required field `(.*)`", reason)
-    if missing:
-        if (*inner, missing[1]) not in pruned:
-            tree.wrong((*path, *inner), f'"{missing[1]}" is missing')
-        return False
-    if unknown:
-        names = _field_names(kind, inner)
+    here = _kind_at(kind, inner)
+    if reason.startswith("Object missing required field"):
+        for name in _required(here) - _at(rest, now_at).keys():
+            if (*inner, name) not in pruned:
+                tree.wrong((*path, *inner), f'"{name}" is missing')
+    elif unknown:
         inner, now_at = (*inner, unknown[1]), (*now_at, unknown[1])
-        tree.wrong((*path, *inner), f"there is no such setting{suggestion(unknown[1], names)}")
+        tree.wrong((*path, *inner), f"there is no such setting{suggestion(unknown[1], _field_names(here))}")
     else:
-        tree.wrong((*path, *inner), _plain(reason))
+        tree.wrong((*path, *inner), _plain(reason, here))
     pruned.add(inner)
     return _remove(rest, now_at)
 
@@ -84,45 +85,86 @@ def _as_written(where: Path_, pruned: set[Path_]) -> Path_:
     return written
 
 
-def _inner(text: str) -> Path_:
-    parts: list[str | int] = []
+def _inner(text: str, rest: Any, kind: type) -> Path_:
+    parts: Path_ = ()
     for name, index, anything in _PART.findall(text):
         if anything:
-            break
-        parts.append(int(index) if index else name)
-    return tuple(parts)
+            return (*parts, *_culprit(_at(rest, parts), _kind_at(kind, parts)))
+        parts = (*parts, int(index) if index else name)
+    return parts
+
+
+def _culprit(block: Any, kind: Any) -> Path_:
+    """Which key of a free mapping holds the mistake; msgspec does not say."""
+    for key, value in block.items() if isinstance(block, dict) else ():
+        try:
+            msgspec.convert(value, get_args(kind)[-1], dec_hook=decode_value)
+        except msgspec.ValidationError:
+            return (key,)
+    return ()
+
+
+def _at(value: Any, where: Path_) -> Any:
+    for part in where:
+        value = value[part]
+    return value
 
 
 def _remove(value: Any, where: Path_) -> bool:
     if not where:
         return False
-    *outer, last = where
-    for part in outer:
-        value = value[part]
-    del value[last]
+    del _at(value, where[:-1])[where[-1]]
     return True
 
 
-def _field_names(kind: type, inner: Path_) -> list[str]:
-    """Keys that would have been right at this place; only needed to suggest a spelling."""
-    fields = {f.encode_name: f.type for f in msgspec.structs.fields(kind)} if _is_struct(kind) else {}
+def _kind_at(kind: Any, inner: Path_) -> Any:
+    """The type that belongs at a place inside a struct, or None where anything goes."""
     for part in inner:
-        inside = fields.get(str(part))
-        structs = [c for c in (inside, *getattr(inside, "__args__", ())) if _is_struct(c)]
-        if isinstance(part, str) and not structs:
-            return []
-        if structs:
-            fields = {f.encode_name: f.type for f in msgspec.structs.fields(structs[0])}
-    return list(fields)
+        inside = (_element(option, part) for option in _options(kind))
+        kind = next((found for found in inside if found is not None), None)
+    return kind
+
+
+def _element(kind: Any, part: str | int) -> Any:
+    if isinstance(part, str) and _is_struct(kind):
+        return {field.encode_name: field.type for field in msgspec.structs.fields(kind)}.get(part)
+    inside = get_args(kind)
+    return inside[-1 if isinstance(part, str) else 0] if inside else None
+
+
+def _options(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def _fields(kind: Any) -> list[msgspec.structs.FieldInfo]:
+    return [field for one in _options(kind) if _is_struct(one) for field in msgspec.structs.fields(one)]
+
+
+def _field_names(kind: Any) -> list[str]:
+    return [field.encode_name for field in _fields(kind)]
+
+
+def _required(kind: Any) -> set[str]:
+    return {field.encode_name for field in _fields(kind) if field.required}
 
 
 def _is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
-def _plain(reason: str) -> str:
+def _plain(reason: str, kind: Any) -> str:
     expected = re.match(r"Expected `(.*)`, got `(.*)`$", reason)
-    if not expected:
-        return reason
-    wanted = " or ".join(_WORDS.get(word, word) for word in expected[1].split(" | "))
-    return f"expected {wanted}, got {_WORDS.get(expected[2], expected[2])}"
+    if expected:
+        wanted = " or ".join(_WORDS.get(word, word) for word in expected[1].split(" | "))
+        return f"expected {wanted}, got {_WORDS.get(expected[2], expected[2])}"
+    choice = re.match(r"Invalid enum value '(.*)'$", reason, re.DOTALL)
+    if choice:
+        known = [name for option in _options(kind) for name in _choices(option)]
+        return f'"{choice[1]}" is none of: {", ".join(known)}{suggestion(choice[1], known)}'
+    return reason
+
+
+def _choices(kind: Any) -> list[str]:
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return [str(member.value) for member in kind]
+    return [str(name) for name in get_args(kind)]

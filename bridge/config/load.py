@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from bridge.egress import Network
 
 Families = Mapping[str, Mapping[str, type[msgspec.Struct]]]
 
-_BLOCKS: dict[str, type] = {
+_BLOCKS: dict[str, type[Any]] = {
     "clients": shape.Client,
     "services": shape.Service,
     "priorities": shape.PriorityTerms,
@@ -31,7 +31,7 @@ _BLOCKS: dict[str, type] = {
     "failover": shape.PlanSettings,
 }
 _TYPED = ("sources", "channels", "trackers")
-_SINGLE: dict[str, type] = {"reports": shape.Reports, "egress": shape.Egress, "intake": shape.Intake}
+_SINGLE: dict[str, type[Any]] = {"reports": shape.Reports, "egress": shape.Egress, "intake": shape.Intake}
 _TEXT = ("url", "database", "heartbeat_out")
 _NEEDED = ("url", "database", "sources", "clients", "priorities", "triage", "policies", "channels")
 KEYS = (*_BLOCKS, *_TYPED, *_SINGLE, *_TEXT, "triage")
@@ -61,10 +61,10 @@ def load(file: Path, families: Families, environment: Mapping[str, str] = os.env
     found = _blocks(tree, families)
     rules, rule_trees = _rules(tree, file.parent, environment)
     references.check(tree, found, rules, rule_trees)
-    config = build.config(found, rules, _version(file, rule_trees), tree)
+    config = build.config(found, rules, _version((tree, *rule_trees)), tree)
     problems = [problem for each in (tree, *rule_trees) for problem in each.problems]
     if problems or config is None:
-        raise ConfigError(sorted(set(problems), key=lambda problem: (problem.file, problem.line)))
+        raise ConfigError(sorted(set(problems), key=_place))
     return config
 
 
@@ -78,7 +78,7 @@ def _blocks(tree: Tree, families: Families) -> dict[str, Any]:
             value = ""
         found[key] = value
     for key, kind in _SINGLE.items():
-        found[key] = convert(tree, (key,), tree.value.get(key) or {}, kind) or kind()
+        found[key] = convert(tree, (key,), _block(tree.value.get(key)), kind) or kind()
     for key, kind in _BLOCKS.items():
         found[key] = {}
         for name, value in _entries(tree, key).items():
@@ -103,7 +103,12 @@ def _entries(tree: Tree, key: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         tree.wrong((key,), "expected a block: name: {…}")
         return {}
-    return {name: {} if entry is None else entry for name, entry in value.items()}
+    return {name: _block(entry) for name, entry in value.items()}
+
+
+def _block(value: Any) -> Any:
+    """`name:` with nothing behind it is a block without settings."""
+    return {} if value is None else value
 
 
 def _typed(
@@ -168,10 +173,10 @@ def _rules(
     return rules, trees
 
 
-def _version(file: Path, rule_trees: list[Tree]) -> str:
+def _version(trees: Iterable[Tree]) -> str:
     """A short name for exactly this text of configuration and rules."""
-    digest = hashlib.sha256()
-    for path in (file, *(Path(rule_tree.file) for rule_tree in rule_trees)):
-        digest.update(path.read_bytes() if path.exists() else b"")
-        digest.update(b"\0")
-    return digest.hexdigest()[:12]
+    return hashlib.sha256(b"\0".join(tree.raw for tree in trees)).hexdigest()[:12]
+
+
+def _place(problem: Problem) -> tuple[str, int, str, str]:
+    return (problem.file, problem.line, problem.path, problem.reason)

@@ -17,6 +17,7 @@ Rules = list[tuple[Tree, Path_, shape.RuleSettings]]
 def check(tree: Tree, found: dict[str, Any], rules: Rules, rule_trees: list[Tree]) -> None:
     """Note every name that leads nowhere in the trees."""
     _addresses(tree, found)
+    _links(tree, found)
     _priorities(tree, found)
     _people(tree, found)
     _policies(tree, found)
@@ -41,11 +42,40 @@ def _known(tree: Tree, path: Path_, name: str, names: Iterable[str], what: str) 
 
 
 def _addresses(tree: Tree, found: dict[str, Any]) -> None:
-    url = urlsplit(found["url"])
-    if found["url"] and (url.scheme not in ("http", "https") or not url.hostname):
+    if found["url"] and not _is_address(found["url"]):
         tree.wrong(("url",), "expected an http or https address: how links in messages begin")
     if found["database"] and not found["database"].startswith(("sqlite:///", "postgresql+psycopg://")):
         tree.wrong(("database",), "expected sqlite:///FILE or postgresql+psycopg://…")
+
+
+def _links(tree: Tree, found: dict[str, Any]) -> None:
+    """Addresses that are called are http or https; their text is not repeated, it may hold a secret."""
+    places: list[tuple[Path_, str]] = [(("heartbeat_out",), found["heartbeat_out"])]
+    for block in ("sources", "channels", "trackers"):
+        for name, typed in found[block].items():
+            places += [
+                ((block, name, key), getattr(typed.settings, key, "")) for key in ("url", "api", "prometheus")
+            ]
+    for name, plan in found["failover"].items():
+        path: Path_ = ("failover", name)
+        places.append(((*path, "prometheus"), plan.prometheus))
+        for key, action in (("act", plan.act), ("rollback", plan.rollback)):
+            places.append(((*path, key, "url"), getattr(action and action.settings, "url", "")))
+        for block in ("precheck", "verify"):
+            places += [
+                ((*path, block, i, "http"), probe.http) for i, probe in enumerate(getattr(plan, block))
+            ]
+    for path, text in places:
+        if text and not _is_address(text):
+            tree.wrong(path, "expected an http or https address")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
 
 
 def _priorities(tree: Tree, found: dict[str, Any]) -> None:
@@ -128,8 +158,9 @@ def _triage(tree: Tree, rules: Rules, rule_trees: list[Tree]) -> None:
         _known(rule_tree, (*path, "policy"), rule.policy, _names(tree, "policies"), "policy")
         _known(rule_tree, (*path, "failover"), rule.failover, _names(tree, "failover"), "failover plan")
         _known(rule_tree, (*path, "client"), rule.client, _names(tree, "clients"), "client")
-    if not rule_trees or any(rule_tree.value is None for rule_tree in rule_trees):
-        return
+    written = [len(rule_tree.value) for rule_tree in rule_trees if isinstance(rule_tree.value, list)]
+    if len(written) < len(rule_trees) or not written or sum(written) > len(rules):
+        return  # a rule with a mistake of its own may be the default
     if not any(not rule.match and not rule.continues for _, _, rule in rules):
         rule_trees[-1].wrong((), "a default rule is mandatory: end with a rule without `match`")
     for number, (rule_tree, path, rule) in enumerate(rules[:-1]):

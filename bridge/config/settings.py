@@ -20,7 +20,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A block of configuration; unknown keys are errors."""
 
 
-class SourceSettings(Settings):
+class SourceSettings(Settings, frozen=True):
     """What every source can say. `api` and `prometheus` are base addresses."""
 
     token: Secret | None = None
@@ -28,7 +28,7 @@ class SourceSettings(Settings):
     prometheus: str = ""
 
 
-class Budget(Settings):
+class Budget(Settings, frozen=True):
     """How many messages a channel may send; the reserve is kept for P1."""
 
     per_minute: int = 0
@@ -36,7 +36,7 @@ class Budget(Settings):
     reserve_p1: int = 0
 
 
-class ChannelSettings(Settings):
+class ChannelSettings(Settings, frozen=True):
     """What every channel can say."""
 
     budget: Budget = Budget()
@@ -50,7 +50,7 @@ class Typed(msgspec.Struct, frozen=True):
     settings: Any
 
 
-class ClientReport(Settings):
+class ClientReport(Settings, frozen=True):
     """Who gets a client's report, as what, and which series are the client's."""
 
     to: list[str] = []
@@ -59,7 +59,7 @@ class ClientReport(Settings):
     host_selector: str = ""
 
 
-class Client(Settings):
+class Client(Settings, frozen=True):
     """A company whose systems are watched. `slo`: service -> availability in percent."""
 
     name: str
@@ -70,7 +70,7 @@ class Client(Settings):
     report: ClientReport = ClientReport()
 
 
-class Service(Settings):
+class Service(Settings, frozen=True):
     """A system of a client: who owns it, what to do, which failover plan guards it."""
 
     owner: str = ""
@@ -78,7 +78,7 @@ class Service(Settings):
     failover: str = ""
 
 
-class PriorityTerms(Settings):
+class PriorityTerms(Settings, frozen=True):
     """What is promised for a priority, in which calendar, and whether it pages anybody."""
 
     respond: Duration | None = None
@@ -89,7 +89,7 @@ class PriorityTerms(Settings):
     page: bool = True
 
 
-class CalendarSettings(Settings):
+class CalendarSettings(Settings, frozen=True):
     """Working hours. Without hours a calendar is always open."""
 
     time_zone: str = "UTC"
@@ -98,7 +98,7 @@ class CalendarSettings(Settings):
     holidays: str = ""
 
 
-class ResponderSettings(Settings, kw_only=True):
+class ResponderSettings(Settings, frozen=True, kw_only=True):
     """A person who can be paged: channels in order of preference."""
 
     name: str
@@ -106,7 +106,7 @@ class ResponderSettings(Settings, kw_only=True):
     channels: list[str]
 
 
-class RotationSettings(Settings, rename={"start": "from"}):
+class RotationSettings(Settings, frozen=True, rename={"start": "from"}):
     """People taking turns of `every` from a wall-clock moment in a zone."""
 
     people: list[str]
@@ -115,27 +115,27 @@ class RotationSettings(Settings, rename={"start": "from"}):
     time_zone: str = "UTC"
 
 
-class Schedule(Settings):
+class Schedule(Settings, frozen=True):
     """Who is on call when."""
 
     rotation: RotationSettings
 
 
-class StepSettings(Settings):
+class StepSettings(Settings, frozen=True):
     """Who is told, how long after the round began."""
 
     after: Duration
     notify: list[str]
 
 
-class PolicySettings(Settings):
+class PolicySettings(Settings, frozen=True):
     """The steps of a page and how often they are repeated."""
 
     steps: list[StepSettings]
     repeat: int = 0
 
 
-class Probe(Settings):
+class Probe(Settings, frozen=True):
     """One question about the world: a URL that must answer 2xx, or a PromQL condition that must hold."""
 
     http: str = ""
@@ -143,14 +143,14 @@ class Probe(Settings):
     within: Duration = Duration(seconds=30)
 
 
-class Trigger(Settings):
+class Trigger(Settings, frozen=True):
     """Which incidents start a plan."""
 
     priority: Priority | None = None
     match: list[str] = []
 
 
-class LimitSettings(Settings):
+class LimitSettings(Settings, frozen=True):
     """How often a plan may run."""
 
     cooldown: Duration = Duration(minutes=60)
@@ -158,7 +158,7 @@ class LimitSettings(Settings):
     per_hour_all: int = 3
 
 
-class PlanSettings(Settings):
+class PlanSettings(Settings, frozen=True):
     """A failover plan. `act` and `rollback` are members of the actions family."""
 
     service: str
@@ -172,27 +172,27 @@ class PlanSettings(Settings):
     prometheus: str = ""
 
 
-class Reports(Settings):
+class Reports(Settings, frozen=True):
     """When monthly reports are made (cron, in each client's zone) and where they are kept."""
 
     cron: str = "0 6 1 * *"
     folder: str = "var/reports"
 
 
-class Egress(Settings):
+class Egress(Settings, frozen=True):
     """Internal networks that outgoing calls may reach."""
 
     allow: list[str] = []
 
 
-class Intake(Settings):
+class Intake(Settings, frozen=True):
     """Limits of what is taken in. `reopen_within`: a re-fire this soon reopens instead of opening anew."""
 
     largest_body: int = 64 * 1024 * 1024
     reopen_within: Duration = Duration(minutes=30)
 
 
-class RuleSettings(Settings, rename={"continues": "continue"}):
+class RuleSettings(Settings, frozen=True, rename={"continues": "continue"}):
     """One rule of triage.yml."""
 
     name: str

@@ -18,6 +18,8 @@ import yaml
 LARGEST_FILE = 1024 * 1024
 DEEPEST = 32
 MOST_NODES = 50_000
+_SHORTEST_SECRET = 4
+_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)?\.[0-9]+|[-+]?(0|[1-9][0-9]*)\.")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -48,6 +50,8 @@ class Tree:
     value: Any = None
     lines: dict[Path_, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    raw: bytes = b""
+    from_outside: dict[str, str] = field(default_factory=dict)
 
     def line(self, path: Path_) -> int:
         """The line of a path, or of the nearest thing around it."""
@@ -56,7 +60,10 @@ class Tree:
         return self.lines.get(path, 0)
 
     def wrong(self, path: Path_, reason: str) -> None:
-        """Note a mistake at a path."""
+        """Note a mistake at a path. What came from a variable or a file may be secret and is not repeated."""
+        for text, name in self.from_outside.items():
+            if len(text) >= _SHORTEST_SECRET:
+                reason = reason.replace(text, name).replace(repr(text)[1:-1], name)
         self.problems.append(Problem(self.file, self.line(path), path_text(path), reason))
 
 
@@ -75,14 +82,17 @@ def read(file: Path, environment: Mapping[str, str] = os.environ) -> Tree:
         if file.stat().st_size > LARGEST_FILE:
             tree.wrong((), f"larger than {LARGEST_FILE // 1024} KiB")
             return tree
-        text = file.read_text("utf-8")
-        node = _Loader(text).get_single_node()
+        tree.raw = file.read_bytes()
+        node = _Loader(tree.raw.decode("utf-8")).get_single_node()
     except OSError as error:
         tree.wrong((), f"cannot be read: {error.strerror}")
     except UnicodeDecodeError:
         tree.wrong((), "is not UTF-8 text")
     except RecursionError:
         tree.wrong((), f"nested deeper than {DEEPEST} levels")
+    except yaml.reader.ReaderError as error:
+        line = tree.raw.decode("utf-8").count("\n", 0, error.position) + 1
+        tree.problems.append(Problem(tree.file, line, "", f"control character U+{error.character:04X}"))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or str(error)
@@ -126,11 +136,7 @@ class _Builder:
         if len(path) > DEEPEST:
             self._tree.wrong(path, f"nested deeper than {DEEPEST} levels")
             return None
-        if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.rpartition(":")[2] not in (
-            "str",
-            "seq",
-            "map",
-        ):
+        if node.tag not in _TAGS:
             self._tree.wrong(path, f"tags such as {node.tag} are not read")
             return None
         if isinstance(node, yaml.MappingNode):
@@ -142,14 +148,19 @@ class _Builder:
     def _mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._tree.problems.append(
+                    Problem(self._tree.file, line, path_text(path), "a key is not text")
+                )
+                continue
             key = str(key_node.value)
             where = (*path, key)
             if key in found:
-                self._tree.lines[where] = key_node.start_mark.line + 1
-                self._tree.wrong(where, "is given twice")
+                self._tree.problems.append(Problem(self._tree.file, line, path_text(where), "is given twice"))
                 continue
             found[key] = self._value(value_node, where)
-            self._tree.lines[where] = key_node.start_mark.line + 1
+            self._tree.lines[where] = line
         return {
             key: value
             for name, raw in found.items()
@@ -167,11 +178,13 @@ class _Builder:
             self._tree.wrong(where, f'both "{name}" and "{key}" are given; one is enough')
             return name, found[name]
         try:
-            return name, Path(value).read_text("utf-8").strip()
+            text = Path(value).read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             said = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             self._tree.wrong(where, f"{value} cannot be read: {said}")
             return name, "unreadable"
+        self._tree.from_outside[text] = "***"
+        return name, text
 
     def _scalar(self, node: yaml.ScalarNode, path: Path_) -> Any:
         text = str(node.value)
@@ -189,4 +202,5 @@ class _Builder:
         if not value:
             self._tree.wrong(path, f"the environment variable {name} is not set")
             return "unset"
+        self._tree.from_outside[value] = f"${{{name}}}"
         return value

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_LONGEST = 10 * 366 * 86400
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -19,7 +20,9 @@ class Duration(timedelta):
         if isinstance(text, str):
             parts = _PART.findall(text)
             if parts and "".join(number + unit for number, unit in parts) == text:
-                return cls(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
+                seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+                if seconds <= _LONGEST:
+                    return cls(seconds=seconds)
         raise ValueError(f"{text!r} is not a duration; write it like 90s, 10m, 1h30m, 3d or 2w")
 
     def __str__(self) -> str:

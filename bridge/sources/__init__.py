@@ -5,9 +5,16 @@ The contract of an entry: `decode(settings, delivery) -> Notification`; raises N
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
+
+
+class Headers(Protocol):
+    """What is needed of request headers: a look-up that ignores case where the web server's does."""
+
+    def get(self, name: str, /) -> str | None:
+        """The header's value, or None."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +23,7 @@ class Delivery:
 
     source: str
     body: bytes
-    headers: Mapping[str, str]
+    headers: Headers
     received_at: datetime
 
 

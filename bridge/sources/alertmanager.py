@@ -28,7 +28,7 @@ _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
 
-class Settings(SourceSettings):
+class Settings(SourceSettings, frozen=True):
     """An Alertmanager that posts to us. `api` and `prometheus` allow to ask back."""
 
 

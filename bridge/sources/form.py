@@ -13,7 +13,7 @@ from bridge.sources import Delivery, NotUnderstood
 from bridge.text import storable
 
 
-class Settings(SourceSettings):
+class Settings(SourceSettings, frozen=True):
     """Reports by people; needs a token unless they come through the console."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -122,7 +122,7 @@ def count_open(connection: Connection) -> dict[str, int]:
 
 def from_row(row: Row[Any]) -> Incident:
     """A row as the noun."""
-    values: Mapping[str, Any] = row._mapping  # noqa: SLF001  # SQLAlchemy's public name for it
+    values = row._mapping  # noqa: SLF001  # SQLAlchemy's public name for it
     return Incident(
         **{
             **values,

@@ -136,7 +136,8 @@ def later(connection: Connection, task: Task, error: str, due_at: datetime, *, c
 
 def pause(attempts: int, after: float | None, jitter: float) -> float:
     """Seconds before the next attempt: doubling from 2 s to 5 min, ±20 % by `jitter` in -1…1."""
-    wait = min(FIRST_PAUSE * 2 ** (attempts - 1), LONGEST_PAUSE) * (1 + 0.2 * jitter)
+    doubled: float = FIRST_PAUSE * 2 ** (attempts - 1)
+    wait = min(doubled, LONGEST_PAUSE) * (1 + 0.2 * jitter)
     return max(wait, after or 0.0)
 
 

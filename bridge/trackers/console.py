@@ -12,7 +12,7 @@ from bridge.text import visible
 from bridge.trackers import Mirrored
 
 
-class Settings(Block):
+class Settings(Block, frozen=True):
     """Nothing to set."""
 
 

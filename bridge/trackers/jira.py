@@ -19,7 +19,7 @@ from bridge.text import one_line, visible
 from bridge.trackers import Mirrored
 
 
-class Settings(Block):
+class Settings(Block, frozen=True):
     """Jira Cloud wants `user` (an e-mail address) and an API token; Data Center a token alone."""
 
     url: str

@@ -23,6 +23,7 @@ from bridge.web import access, api, intake
 blueprint = Blueprint("console", __name__)
 _MOST_ON_NOW = 200
 _ROWS = 50
+_DIRECTIONS = {"run": "to_standby", "switch-back": "back"}
 
 
 @blueprint.get("/")
@@ -36,8 +37,10 @@ def now() -> Any:
         numbers = [incident.number for incident in found]
         clocks = history.clocks_of(connection, numbers)
         counts = history.alert_counts(connection, numbers)
+        runs = history.failovers_of(connection, numbers)
         dead = history.dead_tasks(connection, limit=20)
         held = history.list_quarantine(connection, limit=1).total
+        first_time = not found and not incidents.read_many(connection, [1])
     burning = [_row(incident, clocks, counts) for incident in found if incident.is_open]
     far = datetime.max.replace(tzinfo=moment.tzinfo)
     burning.sort(key=lambda row: (row["incident"].priority, row["clock"].due_at if row["clock"] else far))
@@ -45,9 +48,11 @@ def now() -> Any:
         "now.html",
         burning=burning,
         waiting=[_row(incident, clocks, counts) for incident in found if not incident.is_open],
+        runs={run.incident: run for run in runs},
         dead=dead,
         quarantined=held,
         on_call=_on_call(moment),
+        first_time=first_time,
     )
     return _unless_same(page)
 
@@ -118,7 +123,7 @@ def change_incident(number: int, verb: str) -> Any:
     try:
         api.act(verb, number, g.caller, {key: str(value) for key, value in request.form.items()})
     except NotAllowed as error:
-        flash(str(error), "problem")
+        flash(gettext("That was not done. %(why)s", why=str(error)), "problem")
     if request.form.get("back") == "now":
         return redirect(url_for("console.now"))
     return redirect(url_for("console.incident", number=number))
@@ -136,6 +141,20 @@ def failover_page() -> Any:
     return render_template(
         "failover.html", plans=bridge.config.plans, runs=runs, stops=stops, stopped=stopped
     )
+
+
+@blueprint.post("/failover/plans/<plan>/<verb>")
+@access.staff
+def run_plan(plan: str, verb: str) -> Any:
+    """A person switches to the standby or back; the guards still decide, and the run says what came of it."""
+    if verb not in _DIRECTIONS:
+        abort(404)
+    try:
+        token = failover.ask(access.bridge(), plan, g.caller.actor, _DIRECTIONS[verb])
+    except failover.NoSuchPlan as error:
+        abort(404, str(error))
+    flash(gettext("Run %(token)d was asked for: its outcome stands below.", token=token), "done")
+    return redirect(url_for("console.failover_page"))
 
 
 @blueprint.post("/failover/<verb>")
@@ -276,7 +295,7 @@ def _last_month(moment: datetime) -> str:
 
 def _unless_same(page: str) -> Any:
     """The page, or 304 when the browser's live refresh has it already (its clocks tick by themselves)."""
-    settled = re.sub(r"<(time|meta|input)[^>]*>[^<]*", "", page)
+    settled = re.sub(r"<(time|meta|input|progress)[^>]*>[^<]*", "", page)
     response = Response(page, mimetype="text/html")
     response.set_etag(hashlib.sha256(settled.encode()).hexdigest()[:20], weak=True)
     return response.make_conditional(request)
