@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -80,14 +79,6 @@ class Clock:
         return self.moment
 
 
-@dataclass(frozen=True)
-class Databases:
-    """How a test gets an empty, migrated database of one kind."""
-
-    kind: str
-    make: Callable[[], str]
-
-
 @pytest.fixture(scope="session")
 def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "bridge.db"
@@ -119,6 +110,14 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     name = f"test_{next(_numbers)}"
     yield postgres.new_database(server, name, "migrated")
     postgres.drop_database(server, name)
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[database.Database]:
+    """An open, empty, migrated database."""
+    found = database.connect(database_url)
+    yield found
+    found.engine.dispose()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, TimeoutError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError, TimeoutError
 
 T = TypeVar("T")
 
@@ -129,20 +129,24 @@ def schema_problem(database: Database) -> str:
 
 def check(database: Database) -> list[str]:
     """Problems the database finds in itself: integrity on SQLite, an answer on PostgreSQL."""
-    with database.reading() as connection:
-        if not database.is_sqlite:
-            connection.execute(text("SELECT 1"))
-            return []
-        rows = connection.execute(text("PRAGMA integrity_check")).scalars().all()
-        return [str(row) for row in rows if row != "ok"]
+    question = "PRAGMA integrity_check" if database.is_sqlite else "SELECT 'ok'"
+    try:
+        with database.reading() as connection:
+            rows = connection.execute(text(question)).scalars().all()
+    except Unavailable as error:
+        return [str(error)]
+    return [str(row) for row in rows if row != "ok"]
 
 
 def backup(database: Database, target: Path) -> None:
     """Copy a SQLite database while it is in use; PostgreSQL has pg_dump for that."""
     if not database.is_sqlite:
         raise Unavailable("this is PostgreSQL: back it up with pg_dump")
-    with database.engine.connect() as connection:
-        connection.execute(text("VACUUM INTO :target"), {"target": str(target)})
+    raw = database.engine.raw_connection()
+    try:
+        raw.cursor().execute("VACUUM INTO ?", (str(target),))  # not allowed inside SQLAlchemy's BEGIN
+    finally:
+        raw.close()
 
 
 def _alembic_config() -> alembic.config.Config:
@@ -192,6 +196,8 @@ def _explained() -> Iterator[None]:
             raise Conflict(_first_line(error)) from error
         raise Unavailable(_first_line(error)) from error
     except DBAPIError as error:
+        if type(error) is DatabaseError:  # SQLite says so when the file is damaged
+            raise Unavailable(_first_line(error)) from error
         if error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _PASSING:
             raise Unavailable(_first_line(error)) from error
         raise

@@ -88,9 +88,10 @@ def claim(connection: Connection, owner: str, now: datetime) -> list[Run]:
     """Runs whose next step is due and that nobody works on."""
     free = or_(runs.c.lease_until.is_(None), runs.c.lease_until < now)
     due = select(runs.c.token).where(runs.c.finished_at.is_(None), runs.c.next_at <= now, free)
+    due_now = due.limit(8).with_for_update(skip_locked=True).cte("due")
     rows = connection.execute(
         update(runs)
-        .where(runs.c.token.in_(due.limit(8).with_for_update(skip_locked=True).scalar_subquery()), free)
+        .where(runs.c.token.in_(select(due_now.c.token)), free)
         .values(owner=owner, lease_until=now + LEASE)
         .returning(runs)
     )

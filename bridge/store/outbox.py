@@ -93,10 +93,11 @@ def claim(
         .order_by(tasks.c.priority, tasks.c.due_at)
         .limit(most)
         .with_for_update(skip_locked=True)
+        .cte("due")  # as a plain subquery PostgreSQL may run it once for each row, and take more than `most`
     )
     taken = connection.execute(
         update(tasks)
-        .where(tasks.c.id.in_(due.scalar_subquery()), tasks.c.state == "pending", free)
+        .where(tasks.c.id.in_(select(due.c.id)), tasks.c.state == "pending", free)
         .values(owner=owner, lease_until=now + LEASE, attempts=tasks.c.attempts + 1)
         .returning(tasks)
     )
