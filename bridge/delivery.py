@@ -6,27 +6,29 @@ checked. Nothing raised here carries a URL's path or query, a header or a body: 
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
+import math
 import smtplib
 import socket
 import ssl
-import time
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import msgspec
 import requests
-import urllib3.connection
 import urllib3.exceptions
-from requests.adapters import HTTPAdapter
 
 from bridge import egress
+from bridge.egress import CONNECT_SECONDS
+from bridge.text import one_line
 
-CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 10.0
 ANSWER_LIMIT = 64 * 1024
 LONGEST_WAIT = 300.0
@@ -60,8 +62,8 @@ class Answer:
         """The body as JSON; raises DeliveryError when it is none."""
         try:
             return msgspec.json.decode(self.body)
-        except msgspec.DecodeError as error:
-            raise DeliveryError(f"the answer is not JSON ({self.status})", retry=True) from error
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            raise DeliveryError(f"the answer is not JSON ({self.status})", retry=True, unknown=True) from None
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,10 @@ class Outbound:
     _session: requests.Session = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        session = requests.Session()
+        session = _Session()
         session.trust_env = False
-        adapter = _CheckedAdapter(self.allow)
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        adapter = egress.CheckedAdapter(self.allow)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         object.__setattr__(self, "_session", session)
@@ -93,26 +96,26 @@ class Outbound:
         limit: int = ANSWER_LIMIT,
     ) -> Answer:
         """One HTTP call; any status is an answer, only transport failures raise DeliveryError."""
+        outer = sys.exception()
         seconds = seconds or self.total_seconds
         host = _host_of(url)
-        sent = dict(headers or {})
+        sent = {name: value.encode() for name, value in (headers or {}).items()}
         if json is not None:
-            data, sent["Content-Type"] = msgspec.json.encode(json), "application/json"
-        until = time.monotonic() + seconds
+            data, sent["Content-Type"] = msgspec.json.encode(json), b"application/json"
         try:
-            with self._session.request(
-                method,
-                url,
-                data=data,
-                headers=sent,
-                timeout=(min(self.connect_seconds, seconds), seconds),
-                allow_redirects=False,
-                stream=True,
-            ) as answer:
-                body = _read(answer, until, limit, host)
-                return Answer(answer.status_code, answer.headers, body)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            _explain(error, host)
+            request = requests.Request(method, url, headers=sent, data=data)
+            prepared = self._session.prepare_request(request)
+        except (requests.RequestException, ValueError):
+            raise DeliveryError(f"{host}: the address or a header cannot be sent", retry=False) from None
+        timeout = (min(self.connect_seconds, seconds), seconds)
+        try:
+            with (
+                egress.within(seconds),
+                self._session.send(prepared, timeout=timeout, allow_redirects=False, stream=True) as answer,
+            ):
+                return Answer(answer.status_code, answer.headers, _read(answer, limit))
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            _explain(error, host, outer)
 
     def expect(self, method: str, url: str, **how: Any) -> Answer:
         """Like `call`, but anything other than 2xx is a DeliveryError that says if retrying helps."""
@@ -123,20 +126,50 @@ class Outbound:
 
     def mail(self, message: EmailMessage, server: MailServer) -> str:
         """Hand one mail to an SMTP server; returns the server's own words of acceptance."""
+        outer = sys.exception()
+        handed_over = False
         try:
-            with _CheckedSMTP(server, self.allow, self.total_seconds) as smtp:
-                return smtp.hand_over(message)
-        except smtplib.SMTPResponseException as error:
-            raise DeliveryError(
-                f"{server.host} refused the mail: {error.smtp_code}", retry=error.smtp_code < 500
-            ) from error
-        except smtplib.SMTPRecipientsRefused as error:
-            codes = sorted({code for code, _ in error.recipients.values()})
-            raise DeliveryError(
-                f"{server.host} refused the recipients: {codes}", retry=all(c < 500 for c in codes)
-            ) from error
-        except (smtplib.SMTPException, OSError) as error:
-            _explain(error, server.host)
+            # Mail servers greet slowly on purpose; twice the time is still less than a task's lease.
+            with egress.within(2 * self.total_seconds), self._mail_session(server) as smtp:
+                refused_by = _envelope(smtp, message)
+                handed_over = True
+                code, said = smtp.data(message.as_bytes(policy=message.policy.clone(linesep="\r\n")))
+                if code != 250:
+                    raise smtplib.SMTPDataError(code, said)
+        except (OSError, ValueError) as error:
+            _explain_mail(error, server.host, outer, unknown=handed_over)
+        words = [one_line(said.decode("utf-8", "replace"), 200)]
+        words += [f"{recipient} refused: {code}" for recipient, (code, _) in refused_by.items()]
+        return "; ".join(words)
+
+    @contextlib.contextmanager
+    def _mail_session(self, server: MailServer) -> Iterator[smtplib.SMTP]:
+        """A connection, encrypted as configured or not at all, and signed in."""
+        tls = ssl.create_default_context()
+        at_once = tls if server.security == "tls" else None
+        smtp = egress.CheckedSMTP(server.host, self.allow, self.total_seconds, at_once)
+        try:
+            code, said = smtp.connect(server.host, server.port)
+            if code != 220:
+                raise smtplib.SMTPConnectError(code, said)
+            smtp.ehlo_or_helo_if_needed()
+            if server.security == "starttls":
+                smtp.starttls(context=tls)
+            if server.username:
+                smtp.login(server.username, server.password)
+            yield smtp
+            with contextlib.suppress(OSError):
+                smtp.quit()
+        finally:
+            smtp.close()
+
+
+class _Session(requests.Session):
+    """A session that leaves redirects alone: even unfollowed ones would be read to their end."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        del resp
+        return None
 
 
 @dataclass(frozen=True)
@@ -169,21 +202,24 @@ def retry_after(text: str | None, now: datetime) -> float | None:
     except ValueError:
         try:
             until = email.utils.parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         until = until if until.tzinfo else until.replace(tzinfo=UTC)
         seconds = (until - now).total_seconds()
-    return min(max(seconds, 0.0), LONGEST_WAIT) if seconds == seconds else None
+    return min(max(seconds, 0.0), LONGEST_WAIT) if not math.isnan(seconds) else None
 
 
 def _host_of(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise DeliveryError("an address that cannot be read", retry=False) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise DeliveryError(f"{parts.scheme or 'no'} scheme: only http and https go out", retry=False)
     return parts.hostname
 
 
-def _read(answer: requests.Response, until: float, limit: int, host: str) -> bytes:
+def _read(answer: requests.Response, limit: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     for part in answer.iter_content(16 * 1024):
@@ -191,119 +227,67 @@ def _read(answer: requests.Response, until: float, limit: int, host: str) -> byt
         size += len(part)
         if size >= limit:
             break
-        if time.monotonic() > until:
-            raise DeliveryError(f"{host} was too slow to finish its answer", retry=True, unknown=True)
     return b"".join(parts)[:limit]
 
 
-def _explain(error: Exception, host: str) -> NoReturn:
-    """Turn any transport failure into words without the URL in them."""
-    chain: list[BaseException] = []
-    step: BaseException | None = error
-    while step is not None and step not in chain:
-        chain.append(step)
-        inner = getattr(step, "reason", None) or (step.args[0] if step.args else None)
-        step = step.__cause__ or (inner if isinstance(inner, BaseException) else step.__context__)
+def _envelope(smtp: smtplib.SMTP, message: EmailMessage) -> dict[str, tuple[int, bytes]]:
+    """Name sender and recipients; those that were refused while at least one was taken."""
+    code, said = smtp.mail(str(message["From"].addresses[0].addr_spec))
+    if code != 250:
+        raise smtplib.SMTPSenderRefused(code, said, "")
+    recipients = [address.addr_spec for address in message["To"].addresses]
+    answers = {recipient: smtp.rcpt(recipient) for recipient in recipients}
+    refused_by = {recipient: said for recipient, said in answers.items() if said[0] not in (250, 251)}
+    if len(refused_by) == len(answers):
+        raise smtplib.SMTPRecipientsRefused(refused_by)
+    return refused_by
+
+
+def _explain_mail(error: Exception, host: str, outer: BaseException | None, *, unknown: bool) -> NoReturn:
+    """Turn what a mail server said, or failed to say, into words without addresses or secrets."""
+    if isinstance(error, smtplib.SMTPResponseException) and error.smtp_code >= 400:
+        raise DeliveryError(
+            f"{host} refused the mail: {error.smtp_code}", retry=error.smtp_code < 500
+        ) from None
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        codes = sorted({code for code, _ in error.recipients.values()})
+        raise DeliveryError(
+            f"{host} refused the recipients: {codes}", retry=any(code < 500 for code in codes)
+        ) from None
+    if isinstance(error, smtplib.SMTPNotSupportedError):
+        raise DeliveryError(f"{host} does not offer STARTTLS or AUTH as configured", retry=False) from None
+    if isinstance(error, UnicodeError):
+        raise DeliveryError(f"{host}: user, password and addresses must be ASCII", retry=False) from None
+    _explain(error, host, outer, sent=unknown)
+
+
+def _explain(error: Exception, host: str, outer: BaseException | None, *, sent: bool = True) -> NoReturn:
+    """Turn any transport failure into words without the URL in them. `outer` is none of its causes."""
+    chain = _causes(error, outer)
     for cause in chain:
-        if isinstance(cause, DeliveryError):
-            raise cause
         if isinstance(cause, egress.NotAllowed):
             raise DeliveryError(str(cause), retry=False) from None
         if isinstance(cause, ssl.SSLCertVerificationError):
             raise DeliveryError(
                 f"{host}: certificate not trusted ({cause.verify_message})", retry=True
             ) from None
-    names = {type(cause).__name__ for cause in chain}
     if any(isinstance(cause, socket.gaierror) for cause in chain):
         raise DeliveryError(f"{host}: no such host", retry=True) from None
     if any(isinstance(cause, ConnectionRefusedError) for cause in chain):
         raise DeliveryError(f"{host}: connection refused", retry=True) from None
-    if "ConnectTimeout" in names or "ConnectTimeoutError" in names:
-        raise DeliveryError(f"{host}: nobody answered in time", retry=True) from None
+    unknown = sent and not any(isinstance(cause, egress.NotReached) for cause in chain)
     slow = any(isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in chain)
-    said = "no answer in time" if slow else "the connection broke"
-    raise DeliveryError(f"{host}: {said}", retry=True, unknown=True) from None
+    said = "no answer in time" if slow else "the connection broke" if unknown else "no connection"
+    raise DeliveryError(f"{host}: {said}", retry=True, unknown=unknown) from None
 
 
-class _CheckedAdapter(HTTPAdapter):
-    """Requests' adapter whose connections are opened by `egress.connect`."""
-
-    def __init__(self, allow: Sequence[egress.Network]) -> None:
-        self._allow = allow
-        super().__init__(max_retries=0, pool_maxsize=16)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        allow = self._allow
-
-        def opened(connection: urllib3.connection.HTTPConnection) -> socket.socket:
-            timeout = connection.timeout
-            return egress.connect(
-                connection.host,
-                connection.port,
-                allow,
-                timeout if isinstance(timeout, int | float) else CONNECT_SECONDS,
-            )
-
-        class Plain(urllib3.connection.HTTPConnection):
-            _new_conn = opened
-
-        class Tls(urllib3.connection.HTTPSConnection):
-            _new_conn = opened
-
-        class PlainPool(urllib3.HTTPConnectionPool):
-            ConnectionCls = Plain
-
-        class TlsPool(urllib3.HTTPSConnectionPool):
-            ConnectionCls = Tls
-
-        self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
-
-
-class _CheckedSMTP:
-    """An SMTP session over a checked connection, encrypted as configured or not at all."""
-
-    def __init__(self, server: MailServer, allow: Sequence[egress.Network], seconds: float) -> None:
-        tls = ssl.create_default_context()
-
-        class Client(smtplib.SMTP):
-            def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-                link = egress.connect(host, port, allow, timeout)
-                return tls.wrap_socket(link, server_hostname=host) if server.security == "tls" else link
-
-        self._client = Client(timeout=seconds)
-        self._client._host = server.host  # type: ignore[attr-defined]  # starttls names the peer
-        self._server = server
-        self._tls = tls
-
-    def __enter__(self) -> _CheckedSMTP:
-        code, _ = self._client.connect(self._server.host, self._server.port)
-        if code != 220:
-            raise smtplib.SMTPConnectError(code, b"")
-        self._client.ehlo_or_helo_if_needed()
-        if self._server.security == "starttls":
-            self._client.starttls(context=self._tls)
-        if self._server.username:
-            self._client.login(self._server.username, self._server.password)
-        return self
-
-    def hand_over(self, message: EmailMessage) -> str:
-        self._client.mail(str(message["From"].addresses[0].addr_spec))
-        refused_by: dict[str, tuple[int, bytes]] = {}
-        recipients = [address.addr_spec for address in message["To"].addresses]
-        for recipient in recipients:
-            code, said = self._client.rcpt(recipient)
-            if code not in (250, 251):
-                refused_by[recipient] = (code, said)
-        if len(refused_by) == len(recipients):
-            raise smtplib.SMTPRecipientsRefused(refused_by)
-        code, said = self._client.data(message.as_bytes(policy=message.policy.clone(linesep="\r\n")))
-        if code != 250:
-            raise smtplib.SMTPDataError(code, said)
-        return said.decode("utf-8", "replace")[:200]
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            self._client.quit()
-        except (smtplib.SMTPException, OSError):
-            self._client.close()
+def _causes(error: BaseException, outer: BaseException | None) -> list[BaseException]:
+    """The error and everything it was made of: causes, contexts and exceptions among its arguments."""
+    found: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        step = waiting.pop(0)
+        if isinstance(step, BaseException) and step is not outer and step not in found:
+            found.append(step)
+            waiting += [step.__cause__, step.__context__, getattr(step, "reason", None), *step.args]
+    return found

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import zip_longest
 
 import msgspec
 from msgspec.structs import replace
 
 from bridge.model import Alert
-
 
 Identity = tuple[str, str, datetime]
 
@@ -47,7 +47,7 @@ def merged(known: Sequence[Episode], told: Iterable[Alert]) -> list[Episode]:
     ordered = [by_start[start] for start in sorted(by_start)]
     return [
         _ended_by(episode, later.alert.starts_at if later else None)
-        for episode, later in zip(ordered, [*ordered[1:], None], strict=True)
+        for episode, later in zip_longest(ordered, ordered[1:])
     ]
 
 

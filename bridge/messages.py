@@ -49,28 +49,31 @@ def compose(
     language: str,
     *,
     url: str,
-    id: str,
+    id: str,  # noqa: A002
     responder: str,
-    now: datetime,  # noqa: A002
+    now: datetime,
 ) -> Message:
     """The message for one reader. Unknown reasons are a mistake of the program, not of the data."""
     incident = story.incident
     clock = _urgent(story.clocks)
     text = _template(reason, language).render(
         incident=incident,
-        title=one_line(story.annotations.get(f"summary_{language}") or incident.title, 120),
+        title=_first(
+            story.annotations.get(f"summary_{language}"), incident.title, incident.service, incident.name
+        ),
         client=one_line(story.client, 40),
         place=one_line(story.labels.get("region", ""), 40),
-        description=one_line(
-            story.annotations.get(f"description_{language}") or story.annotations.get("description", ""), 600
+        description=_first(
+            story.annotations.get(f"description_{language}"), story.annotations.get("description"), limit=600
         ),
         alerts=story.alerts,
         clock=clock,
         left=_span(clock.due_at - now, language) if clock else "",
         late=bool(clock and clock.due_at < now),
         since=incident.began_at,
-        lasting=_span(now - incident.began_at, language),
+        lasting=_span(max(now - incident.began_at, timedelta()), language),
         failovers=[one_line(line, 300) for line in story.failovers],
+        newest=one_line(story.failovers[-1], 90) if story.failovers else "",
         missed=story.missed,
     )
     title, *lines = [visible(line)[:LONGEST_LINE] for line in text.strip().splitlines()]
@@ -104,6 +107,11 @@ def test_message(id: str, responder: str, language: str, now: datetime) -> Messa
         responder=responder,
         language=language,
     )
+
+
+def _first(*texts: str | None, limit: int = 120) -> str:
+    """The first text that says something, as one line."""
+    return next((line for text in texts if text and (line := one_line(text, limit))), "")
 
 
 def _urgent(clocks: Sequence[Clock]) -> Clock | None:

@@ -25,8 +25,8 @@ class Settings(Block, frozen=True):
 
     url: str
     method: Literal["POST", "PUT", "PATCH"] = "POST"
-    body: dict[str, Any] = {}
-    headers: dict[str, str] = {}
+    body: dict[str, Any] = msgspec.field(default_factory=dict)
+    headers: dict[str, Secret] = msgspec.field(default_factory=dict)
     secret: Secret | None = None
     timeout: Duration = Duration(seconds=5)
 
@@ -34,9 +34,11 @@ class Settings(Block, frozen=True):
 @actions.register("http", Settings)
 def act(settings: Settings, call: ActionCall, outbound: Outbound) -> ActionResult:
     """One signed HTTP call to the system that switches."""
+    if call.dry_run:
+        return ActionResult("refused", "dry run: nothing was called")
     body = msgspec.json.encode(settings.body)
     headers = {
-        **settings.headers,
+        **{name: value.reveal() for name, value in settings.headers.items()},
         "Content-Type": "application/json",
         "Idempotency-Key": call.run,
         "Fencing-Token": str(call.token),
@@ -49,7 +51,15 @@ def act(settings: Settings, call: ActionCall, outbound: Outbound) -> ActionResul
         answer = outbound.call(settings.method, settings.url, data=body, headers=headers, seconds=seconds)
     except DeliveryError as error:
         return ActionResult("unknown" if error.unknown else "refused", str(error))
-    said = f"{answer.status} {one_line(answer.body.decode('utf-8', 'replace'), 200)}".strip()
+    said = f"{answer.status} {_told(settings, answer.body)}".strip()
     if 200 <= answer.status < 300:
         return ActionResult("applied", said)
     return ActionResult("refused" if 400 <= answer.status < 500 and answer.status != 408 else "unknown", said)
+
+
+def _told(settings: Settings, body: bytes) -> str:
+    """What the target said, for the timeline; some echo what they were sent, secrets and all."""
+    text = body.decode("utf-8", "replace")
+    for secret in (*settings.headers.values(), *([settings.secret] if settings.secret else ())):
+        text = text.replace(secret.reveal(), "***")
+    return one_line(text, 200)

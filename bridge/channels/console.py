@@ -22,6 +22,7 @@ def send(settings: Settings, message: Message, outbound: Outbound, now: datetime
     del settings, outbound
     lines = [f"[{now:%H:%M:%S}] to {message.responder}: {message.title}", *message.lines]
     lines += [f"{name}: {url}" for name, url in message.links]
-    sys.stdout.write("\n    ".join(visible(line) for line in lines) + "\n")
+    lines = [part for line in lines for part in visible(line).split("\n")]
+    sys.stdout.write("\n    ".join(lines) + "\n")
     sys.stdout.flush()
     return Receipt(id=message.id, said="printed")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Literal
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from bridge.config.settings import ChannelSettings
 from bridge.config.values import Secret
@@ -16,6 +17,8 @@ from bridge.delivery import MailServer, Outbound
 from bridge.model import Message, Receipt
 from bridge.registry import channels
 from bridge.text import one_line, visible
+
+LONGEST_ADDRESS = 254
 
 
 class Settings(ChannelSettings, frozen=True, kw_only=True, rename={"sender": "from"}):
@@ -28,6 +31,12 @@ class Settings(ChannelSettings, frozen=True, kw_only=True, rename={"sender": "fr
     security: Literal["starttls", "tls", "none"] = "starttls"
     username: str = ""
     password: Secret | None = None
+
+    def __post_init__(self) -> None:
+        if not self.to:
+            raise ValueError("nobody would get the mail: name an address")
+        for address in (self.sender, *self.to):
+            _check(address)
 
 
 @channels.register("email", Settings)
@@ -42,6 +51,17 @@ def send(settings: Settings, message: Message, outbound: Outbound, now: datetime
     )
     said = outbound.mail(compose(settings, message, now), server)
     return Receipt(id=message.id, said=said)
+
+
+def _check(address: str) -> None:
+    """Refuse what could not be sent, or would be read as more than one address."""
+    try:
+        parsed = Address(addr_spec=address)
+    except (ValueError, IndexError, HeaderParseError):
+        parsed = Address()
+    plain = address.isascii() and address.isprintable() and len(address) <= LONGEST_ADDRESS
+    if not (plain and parsed.addr_spec == address and parsed.username and parsed.domain):
+        raise ValueError(f"{one_line(address, 60)!r} is not an address such as ops@acme.example")
 
 
 def compose(settings: Settings, message: Message, now: datetime) -> EmailMessage:
@@ -59,7 +79,7 @@ def compose(settings: Settings, message: Message, now: datetime) -> EmailMessage
         mail["References"] = thread
     mail["Auto-Submitted"] = "auto-generated"
     lines = [visible(line) for line in (message.title, "", *message.lines)]
-    links = [f"{name}: {url}" for name, url in message.links]
+    links = [visible(f"{name}: {url}") for name, url in message.links]
     mail.set_content("\n".join([*lines, "", *links]) + "\n", cte="base64")
     mail.add_alternative(str(_html(message)), subtype="html", cte="base64")
     return mail
@@ -67,6 +87,11 @@ def compose(settings: Settings, message: Message, now: datetime) -> EmailMessage
 
 def _html(message: Message) -> Markup:
     body = Markup("").join(Markup("<p>{}</p>").format(visible(line)) for line in message.lines if line)
-    links = Markup(" · ").join(Markup('<a href="{}">{}</a>').format(url, name) for name, url in message.links)
-    page = '<html lang="{}"><body style="font-family:sans-serif"><h2 style="font-size:18px">{}</h2>{}<p>{}</p></body></html>'
-    return Markup(page).format(message.language, escape(visible(message.title)), body, links)
+    links = Markup(" · ").join(
+        Markup('<a href="{}">{}</a>').format(visible(url), name) for name, url in message.links
+    )
+    page = Markup(
+        '<html lang="{}"><body style="font-family:sans-serif"><h2 style="font-size:18px">{}</h2>'
+        "{}<p>{}</p></body></html>"
+    )
+    return page.format(message.language, visible(message.title), body, links)

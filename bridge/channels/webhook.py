@@ -1,7 +1,8 @@
 """A signed JSON webhook to any address, after the Standard Webhooks specification.
 
 Signature: base64 of HMAC-SHA256 over `id.timestamp.body`, header `webhook-signature: v1,…`
-(standardwebhooks.com). The id stays the same over retries, so the receiver can drop duplicates.
+(standardwebhooks.com). A secret `whsec_…` is base64, any other is taken
+as it is. The id stays the same over retries, so the receiver can drop duplicates.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from bridge.config.values import Secret
 from bridge.delivery import Outbound
 from bridge.model import Message, Receipt
 from bridge.registry import channels
+from bridge.text import storable
 
 
 class Settings(ChannelSettings, frozen=True, kw_only=True):
@@ -26,6 +28,10 @@ class Settings(ChannelSettings, frozen=True, kw_only=True):
     url: str
     secret: Secret | None = None
     token: Secret | None = None
+
+    def __post_init__(self) -> None:
+        if self.secret:
+            _key(self.secret)
 
 
 @channels.register("webhook", Settings)
@@ -37,9 +43,9 @@ def send(settings: Settings, message: Message, outbound: Outbound, now: datetime
             "reason": message.reason,
             "priority": message.priority,
             "incident": message.incident,
-            "title": message.title,
-            "lines": message.lines,
-            "links": [{"name": name, "url": url} for name, url in message.links],
+            "title": storable(message.title),
+            "lines": [storable(line) for line in message.lines],
+            "links": [{"name": storable(name), "url": storable(url)} for name, url in message.links],
             "responder": message.responder,
             "language": message.language,
         }
@@ -48,9 +54,19 @@ def send(settings: Settings, message: Message, outbound: Outbound, now: datetime
     headers = {"Content-Type": "application/json", "webhook-id": message.id, "webhook-timestamp": stamp}
     if settings.secret:
         signed = f"{message.id}.{stamp}.".encode() + body
-        digest = hmac.new(settings.secret.reveal().encode(), signed, hashlib.sha256).digest()
+        digest = hmac.new(_key(settings.secret), signed, hashlib.sha256).digest()
         headers["webhook-signature"] = f"v1,{base64.b64encode(digest).decode()}"
     if settings.token:
         headers["Authorization"] = f"Bearer {settings.token.reveal()}"
     answer = outbound.expect("POST", settings.url, data=body, headers=headers)
     return Receipt(id=message.id, said=str(answer.status))
+
+
+def _key(secret: Secret) -> bytes:
+    text = secret.reveal()
+    if not text.startswith("whsec_"):
+        return text.encode()
+    try:
+        return base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        raise ValueError("after whsec_ a secret is base64") from None

@@ -8,15 +8,17 @@ markdown, so characters with a meaning are replaced by their full-width twins.
 from __future__ import annotations
 
 from datetime import datetime
+from urllib.parse import quote
 
 from bridge.config.settings import Budget, ChannelSettings
 from bridge.config.values import Secret
 from bridge.delivery import Answer, DeliveryError, Outbound
 from bridge.model import Message, Receipt
 from bridge.registry import channels
-from bridge.text import clip_bytes, visible
+from bridge.text import clip_bytes, storable, visible
 
 LIMIT = 4096
+LONGEST_LINKS = 2048
 _PLAIN = str.maketrans(
     {"<": "＜", ">": "＞", "[": "［", "]": "］", "`": "ˋ", "*": "＊", "#": "＃", "@": "＠"}
 )
@@ -47,12 +49,16 @@ def send(settings: Settings, message: Message, outbound: Outbound, now: datetime
 
 def markdown(message: Message) -> str:
     """The message as the robot's markdown, cut at its limit with the links kept."""
-    links = "\n".join(f"[{_plain(name)}]({_address(url)})" for name, url in message.links)
     colour = _COLOURS.get(message.priority, "info")
     head = f'<font color="{colour}">**{clip_bytes(_plain(message.title), 600)}**</font>\n'
+    room = LIMIT - len(head.encode())
+    links = ""
+    for name, url in message.links:
+        link = f"\n[{clip_bytes(_plain(name), 100)}]({_address(url)})"
+        if len((links + link).encode()) <= min(room, LONGEST_LINKS):
+            links += link
     text = "\n".join(_plain(line) for line in message.lines)
-    room = LIMIT - len(head.encode()) - len(links.encode()) - 1
-    return head + clip_bytes(text, room) + ("\n" + links if links else "")
+    return head + clip_bytes(text, room - len(links.encode())) + links
 
 
 def _plain(text: str) -> str:
@@ -60,14 +66,15 @@ def _plain(text: str) -> str:
 
 
 def _address(url: str) -> str:
-    return url.replace(")", "%29").replace("(", "%28").replace(" ", "%20")
+    """The address with everything percent-encoded that could end the link it stands in."""
+    return quote(storable(url), safe=":/?#@!$&'*+,;=%-._~")
 
 
 def _receipt(answer: Answer, message: Message) -> Receipt:
     said = answer.json()
     code = said.get("errcode") if isinstance(said, dict) else None
-    if code == 0:
+    if code == 0 and not isinstance(code, bool):
         return Receipt(id=message.id, said="errcode 0")
-    if not isinstance(code, int):
+    if not isinstance(code, int) or isinstance(code, bool):
         raise DeliveryError("WeCom answered without an errcode", retry=True, unknown=True)
     raise DeliveryError(f"WeCom refused the message: errcode {code}", retry=code in _PASSING)

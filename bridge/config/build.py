@@ -39,8 +39,8 @@ class Config:
     policies: Mapping[str, Policy]
     directory: oncall.Directory
     known: triage.Known
-    reports: shape.Reports = shape.Reports()
-    intake: shape.Intake = shape.Intake()
+    reports: shape.Reports = field(default_factory=shape.Reports)
+    intake: shape.Intake = field(default_factory=shape.Intake)
     heartbeat_out: str = ""
     allow: tuple[Network, ...] = ()
     version: str = ""

@@ -54,15 +54,17 @@ def convert(tree: Tree, path: Path_, value: Any, kind: type[T]) -> T | None:
 
 def _note(tree: Tree, path: Path_, rest: Any, message: str, kind: type, pruned: set[Path_]) -> bool:
     """Record one mistake and take it out of `rest`; False when there is nothing left to look at."""
-    found = _WHERE.match(message)
-    assert found is not None
+    found = _WHERE.fullmatch(message)
+    if found is None:  # cannot be: the pattern takes any text
+        raise AssertionError(message)
     now_at = _inner(found["path"] or "", rest, kind)
     inner = _as_written(now_at, pruned)
     reason = found["reason"]
     unknown = re.match(r"Object contains unknown field `(.*)`", reason)
     here = _kind_at(kind, inner)
-    if reason.startswith("Object missing required field"):
-        for name in _required(here) - _at(rest, now_at).keys():
+    missing = re.match(r"Object missing required field `(.*)`", reason)
+    if missing:
+        for name in (_required(here) - _at(rest, now_at).keys()) | {missing[1]}:
             if (*inner, name) not in pruned:
                 tree.wrong((*path, *inner), f'"{name}" is missing')
     elif unknown:
@@ -78,10 +80,11 @@ def _as_written(where: Path_, pruned: set[Path_]) -> Path_:
     """The path as it stands in the file: elements already taken out of a list moved the rest up."""
     written: Path_ = ()
     for part in where:
-        if isinstance(part, int):
+        place = part
+        if isinstance(place, int):
             for gone in sorted(p[-1] for p in pruned if p[:-1] == written and isinstance(p[-1], int)):
-                part += int(gone) <= part
-        written = (*written, part)
+                place += gone <= place
+        written = (*written, place)
     return written
 
 

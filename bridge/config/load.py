@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from bridge.config import build, references
-from bridge.config.build import Config
 from bridge.config import settings as shape
+from bridge.config.build import Config
 from bridge.config.convert import convert, suggestion
 from bridge.config.tree import Path_, Problem, Tree, read
 from bridge.egress import Network
@@ -82,8 +82,8 @@ def _blocks(tree: Tree, families: Families) -> dict[str, Any]:
     for key, kind in _BLOCKS.items():
         found[key] = {}
         for name, value in _entries(tree, key).items():
-            value = _with_actions(tree, (key, name), value, families) if key == "failover" else value
-            entry = convert(tree, (key, name), value, kind)
+            whole = _with_actions(tree, (key, name), value, families) if key == "failover" else value
+            entry = convert(tree, (key, name), whole, kind)
             if entry is not None:
                 found[key][name] = entry
     for key in _TYPED:

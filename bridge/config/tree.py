@@ -105,20 +105,21 @@ def read(file: Path, environment: Mapping[str, str] = os.environ) -> Tree:
 class _Loader(yaml.SafeLoader):
     """SafeLoader without guessed types and without aliases."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}
-
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.MarkedYAMLError(problem="aliases (*name) are not read", problem_mark=event.start_mark)
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="aliases (*name) are not read", problem_mark=mark)
         self._nodes += 1
         if self._nodes > MOST_NODES:
             raise yaml.MarkedYAMLError(problem=f"more than {MOST_NODES} values", problem_mark=self.get_mark())
         return super().compose_node(parent, index)
+
+
+_Loader.yaml_implicit_resolvers = {}
 
 
 class _Builder:
@@ -143,7 +144,7 @@ class _Builder:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self._value(item, (*path, index)) for index, item in enumerate(node.value)]
-        return self._scalar(node, path)
+        return self._scalar(str(node.value), path, plain=getattr(node, "style", None) is None)
 
     def _mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -186,9 +187,8 @@ class _Builder:
         self._tree.from_outside[text] = "***"
         return name, text
 
-    def _scalar(self, node: yaml.ScalarNode, path: Path_) -> Any:
-        text = str(node.value)
-        if node.style is None:
+    def _scalar(self, text: str, path: Path_, *, plain: bool) -> Any:
+        if plain:
             if text in _PLAIN:
                 return _PLAIN[text]
             if _INT.fullmatch(text) and len(text) < 19:

@@ -1,8 +1,10 @@
-"""A problem reported by a person: the console's form, or JSON posted by a script."""
+"""A problem reported by a person: a form, or JSON posted by a script."""
 
 from __future__ import annotations
 
 import hashlib
+from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -11,6 +13,9 @@ from bridge.model import Alert, Notification, Priority
 from bridge.registry import sources
 from bridge.sources import Delivery, NotUnderstood
 from bridge.text import storable
+
+LONGEST_NAME = 200
+LONGEST_DESCRIPTION = 20_000
 
 
 class Settings(SourceSettings, frozen=True):
@@ -30,18 +35,15 @@ class _Report(msgspec.Struct):
 def decode(settings: Settings, delivery: Delivery) -> Notification:
     """A problem typed in by a person (the console's entry to the family)."""
     del settings
-    try:
-        report = msgspec.json.decode(delivery.body, type=_Report)
-    except msgspec.DecodeError as error:
-        raise NotUnderstood(f"not a problem report: {str(error)[:200]}") from error
-    title = storable(report.title).strip()
+    report = _read(delivery)
+    title = storable(report.title).strip()[:LONGEST_DESCRIPTION]
     if not title:
         raise NotUnderstood("a report needs a title")
     labels = {
         "alertname": "ReportedProblem",
-        "client": storable(report.client),
-        "service": storable(report.service),
-        "title": title[:200],
+        "client": storable(report.client)[:LONGEST_NAME],
+        "service": storable(report.service)[:LONGEST_NAME],
+        "title": title[:LONGEST_NAME],
     }
     if report.priority:
         labels["priority"] = report.priority.value
@@ -56,9 +58,24 @@ def decode(settings: Settings, delivery: Delivery) -> Notification:
                 labels={name: value for name, value in labels.items() if value},
                 annotations={
                     "summary": title,
-                    "description": storable(report.description)[:20_000],
-                    "reporter": storable(report.reporter)[:200],
+                    "description": storable(report.description)[:LONGEST_DESCRIPTION],
+                    "reporter": storable(report.reporter)[:LONGEST_NAME],
                 },
             ),
         ),
     )
+
+
+def _read(delivery: Delivery) -> _Report:
+    """The report as JSON, or as a browser sends a form; an empty field is one left out."""
+    kind = (delivery.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
+    try:
+        if kind != "application/x-www-form-urlencoded":
+            return msgspec.json.decode(delivery.body, type=_Report)
+        fields: dict[str, Any] = {
+            name: values[-1]
+            for name, values in parse_qs(delivery.body.decode("utf-8", "replace"), max_num_fields=100).items()
+        }
+        return msgspec.convert(fields, _Report)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise NotUnderstood(f"not a problem report: {str(error)[:200]}") from error

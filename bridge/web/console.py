@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, abort, flash, g, redirect, render_template, request, send_file, url_for
 from flask_babel import gettext
@@ -23,6 +22,7 @@ from bridge.web import access, api, intake
 blueprint = Blueprint("console", __name__)
 _MOST_ON_NOW = 200
 _ROWS = 50
+_FILTERS = ("status", "priority", "client", "service", "q")
 _DIRECTIONS = {"run": "to_standby", "switch-back": "back"}
 
 
@@ -86,7 +86,7 @@ def list_incidents() -> Any:
         statuses=list(Status),
         priorities=list(Priority),
         clients=bridge.config.clients,
-        following=given.to_dict(flat=False) | {"cursor": [page.next]} if page.next else None,
+        following={name: given.getlist(name) for name in _FILTERS} | {"cursor": page.next},
     )
 
 
@@ -289,8 +289,7 @@ def _on_call(moment: datetime) -> list[tuple[str, str]]:
 
 
 def _last_month(moment: datetime) -> str:
-    local = moment.astimezone(ZoneInfo("UTC"))
-    return (local.replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
+    return (moment.replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
 
 
 def _unless_same(page: str) -> Any:
