@@ -255,3 +255,19 @@ class ActionResult(msgspec.Struct, frozen=True):
 
     outcome: Literal["applied", "refused", "unknown"]
     said: str = ""
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """One value at one time (Unix seconds). The value may be NaN or infinite."""
+
+    labels: Mapping[str, str]
+    time: float
+    value: float
+
+
+class Series(msgspec.Struct, frozen=True):
+    """One series of a range, by time. `times` are Unix seconds; a gap is a time that is not listed."""
+
+    labels: Mapping[str, str]
+    times: tuple[float, ...]
+    values: tuple[float, ...]

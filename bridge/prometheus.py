@@ -18,6 +18,7 @@ import msgspec
 
 from bridge import delivery
 from bridge.delivery import DeliveryError, Outbound
+from bridge.model import Sample, Series
 
 QUERY_SECONDS = 10.0
 RANGE_SECONDS = 30.0
@@ -41,22 +42,6 @@ class PrometheusError(DeliveryError):
     def __init__(self, reason: str, *, kind: str, retry: bool, after: float | None = None) -> None:
         super().__init__(reason, retry=retry, after=after)
         self.kind = kind
-
-
-class Sample(msgspec.Struct, frozen=True):
-    """One value at one time (Unix seconds). The value may be NaN or infinite."""
-
-    labels: Mapping[str, str]
-    time: float
-    value: float
-
-
-class Series(msgspec.Struct, frozen=True):
-    """One series of a range, by time. `times` are Unix seconds; a gap is a time that is not listed."""
-
-    labels: Mapping[str, str]
-    times: tuple[float, ...]
-    values: tuple[float, ...]
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from bridge.demo.gateway import Mode
 from bridge.demo.program import ProgramFailed
 from bridge.demo.scene import CLIENT, PLAN, GaveUp, Scene, SceneConfig
 from bridge.demo.stack import backfill, missing
+from bridge.demo.traffic import Mode
 
 _TOLD = {
     "opened": "P1 opened",

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.delivery import Outbound
-from bridge.model import Clock, ClockState
-from bridge.prometheus import Sample, Series
+from bridge.model import Clock, ClockState, Sample, Series
 from health_report.facts import FailoverRecord, IncidentRecord, Question, Result
 from health_report.report import Request
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.prometheus import Series
+from bridge.model import Series
 from health_report import figures
 from health_report.figures import Gap, grid
 

@@ -14,7 +14,8 @@ import responses
 
 from bridge import prometheus
 from bridge.delivery import Outbound
-from bridge.prometheus import Answer, PrometheusError, Series
+from bridge.model import Series
+from bridge.prometheus import Answer, PrometheusError
 from health_report import gather, queries
 from health_report.facts import Question
 from health_report.month import period
