@@ -15,7 +15,7 @@ from bridge.wiring import Bridge, read_config, wire
 from tests import postgres
 
 FIXTURES = Path(__file__).parent / "fixtures"
-START = datetime(2026, 11, 18, 2, 0, tzinfo=UTC)  # a Wednesday, 10:00 in Shanghai
+START = datetime(2026, 11, 25, 2, 0, tzinfo=UTC)  # a Wednesday, 10:00 in Shanghai
 _numbers = itertools.count()
 
 CONFIG = """
@@ -41,7 +41,7 @@ responders:
   li: {{name: 李雷, language: zh, channels: [li-chat, li-mail]}}
   han: {{name: 韩梅梅, language: zh, channels: [han-chat]}}
 schedules:
-  payments: {{rotation: {{people: [li, han], every: 1w, from: 2026-11-16T09:00, time_zone: Asia/Shanghai}}}}
+  payments: {{rotation: {{people: [li, han], every: 1w, from: 2026-11-23T09:00, time_zone: Asia/Shanghai}}}}
 policies:
   page: {{repeat: 1, steps: [{{after: 0m, notify: [schedule:payments]}}, {{after: 5m, notify: [han]}}]}}
 channels:

@@ -369,8 +369,8 @@ def test_a_rise_of_a_finished_incident_pages_nobody(status: Status) -> None:
 
 @pytest.mark.parametrize(("policy", "page"), [(POLICY, False), (NO_PAGES, True)])
 def test_a_priority_that_does_not_page_ends_the_round_and_keeps_the_status(
-    policy: Policy, page: bool
-) -> None:  # noqa: FBT001
+    policy: Policy, *, page: bool
+) -> None:
     for status in (Status.TRIGGERED, Status.ACKNOWLEDGED):
         found = changed(incident(status), Priority.P3, policy=policy, page=page).incident
         assert (found.status, found.escalate_at, found.policy.steps) == (status, None, ())
