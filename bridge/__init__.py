@@ -1,0 +1,1 @@
+"""opsbridge: from an alert to a ticket that somebody acts on in time."""

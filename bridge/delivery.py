@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
+import logging
 import math
 import smtplib
 import socket
@@ -32,6 +33,10 @@ from bridge.text import one_line
 TOTAL_SECONDS = 10.0
 ANSWER_LIMIT = 64 * 1024
 LONGEST_WAIT = 300.0
+
+# urllib3 logs whole addresses, with the keys in them.
+for _name in ("connection", "connectionpool", "poolmanager", "response", "util.retry"):
+    logging.getLogger(f"urllib3.{_name}").setLevel(logging.CRITICAL)
 
 
 class DeliveryError(Exception):
@@ -103,6 +108,7 @@ class Outbound:
         if json is not None:
             data, sent["Content-Type"] = msgspec.json.encode(json), b"application/json"
         try:
+            "".join(sent).encode("ascii")
             request = requests.Request(method, url, headers=sent, data=data)
             prepared = self._session.prepare_request(request)
         except (requests.RequestException, ValueError):
@@ -155,6 +161,7 @@ class Outbound:
             smtp.ehlo_or_helo_if_needed()
             if server.security == "starttls":
                 smtp.starttls(context=tls)
+                smtp.ehlo_or_helo_if_needed()
             if server.username:
                 smtp.login(server.username, server.password)
             yield smtp
@@ -220,14 +227,12 @@ def _host_of(url: str) -> str:
 
 
 def _read(answer: requests.Response, limit: int) -> bytes:
-    parts: list[bytes] = []
-    size = 0
+    body = bytearray()
     for part in answer.iter_content(16 * 1024):
-        parts.append(part)
-        size += len(part)
-        if size >= limit:
+        body += part
+        if len(body) >= limit:
             break
-    return b"".join(parts)[:limit]
+    return bytes(body[:limit])
 
 
 def _envelope(smtp: smtplib.SMTP, message: EmailMessage) -> dict[str, tuple[int, bytes]]:

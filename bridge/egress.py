@@ -171,6 +171,12 @@ class _Response(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(_TimedLink(sock), *args, **kwargs)  # type: ignore[arg-type]  # only makefile is used
 
+    def begin(self) -> None:
+        """Read the head. urllib3 would leave the connection open over a length that is none."""
+        super().begin()
+        if not (self.headers.get("Content-Length") or "0").strip().isdecimal():
+            raise http.client.HTTPException("a Content-Length that is no number")
+
 
 @contextlib.contextmanager
 def _before_sending() -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime, timedelta
 
 import msgspec
@@ -41,5 +42,5 @@ def round_seconds(policy: Policy) -> float:
     A policy with one step waits five minutes before it repeats.
     """
     times = [step.after for step in policy.steps]
-    pauses = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
     return times[-1] + (max(pauses, default=0.0) or _LEAST_PAUSE)

@@ -16,7 +16,7 @@ from bridge import guards, prometheus, registry
 from bridge.config.settings import PlanSettings, Probe, Typed
 from bridge.delivery import DeliveryError
 from bridge.guards import GuardVerdict, Mode
-from bridge.model import Actor, ActionCall, ActionResult, Change, Effect, Fact
+from bridge.model import ActionCall, ActionResult, Actor, Change, Effect, Fact
 from bridge.store import failovers, incidents, outbox
 from bridge.store.failovers import Run
 from bridge.store.record import record
@@ -117,7 +117,7 @@ def _intend(
     direction: str,
 ) -> Run:
     now = bridge.now()
-    plan = bridge.config.plans[name] if name in bridge.config.plans else None
+    plan = bridge.config.plans.get(name)
     is_open = number is not None and incidents.read(connection, number).is_open
     by_hand = number is None
     seen = failovers.situation(connection, name, asked_at, now, incident_open=is_open, by_hand=by_hand)
@@ -142,7 +142,8 @@ def _intend(
         bridge.metrics.failover_blocked.labels(name, verdict.guard).inc()
     if closed:
         bridge.metrics.failover_runs.labels(name, "blocked").inc()
-        _tell(connection, bridge, run, now)
+        if plan is not None and plan.mode is not Mode.OFF:  # a plan that is off is no news
+            _tell(connection, bridge, run, now)
     return run
 
 

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import structlog
 
@@ -66,8 +65,7 @@ class Intake:
             raise Unavailable("the database did not answer in time")
         if ticket.failure is not None:
             raise ticket.failure
-        assert ticket.outcome is not None
-        return ticket.outcome
+        return ticket.outcome  # type: ignore[return-value]  # ready without a failure has an outcome
 
     def _run(self) -> None:
         running = True
@@ -96,7 +94,7 @@ class Intake:
                 for ticket in batch:
                     self._store([ticket])
                 return
-            log.error("deliveries not stored", error=repr(error), deliveries=len(batch))
+            log.warning("deliveries not stored", error=repr(error), deliveries=len(batch))
             for ticket in batch:
                 ticket.failure = error
                 ticket.ready.set()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -78,7 +79,7 @@ def compose(
     )
     title, *lines = [visible(line)[:LONGEST_LINE] for line in text.strip().splitlines()]
     links = [("处理" if language == "zh" else "Open", f"{url}/incidents/{incident.number}")]
-    if incident.runbook:
+    if _is_address(incident.runbook):
         links.append(("手册" if language == "zh" else "Runbook", incident.runbook))
     return Message(
         id=id,
@@ -107,6 +108,15 @@ def test_message(id: str, responder: str, language: str, now: datetime) -> Messa
         responder=responder,
         language=language,
     )
+
+
+def _is_address(url: str) -> bool:
+    """Only http and https become links; a runbook may also be words, or come from an alert."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and url.isprintable()
 
 
 def _first(*texts: str | None, limit: int = 120) -> str:

@@ -242,7 +242,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActionCall(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of a failover action. `token` strictly increases per plan; the target may refuse older ones."""
+    """One call of a failover action. `token` rises with each run of a plan; a target may refuse old ones."""
 
     run: str
     plan: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from datetime import datetime
 
@@ -9,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from bridge import incident as machine
 from bridge import sla
-from bridge.model import Actor, Change, ClockState, Effect, Fact, Incident, Policy, Priority, Verdict
+from bridge.model import Actor, Change, Clock, ClockState, Effect, Fact, Incident, Policy, Priority, Verdict
 from bridge.store import incidents
 from bridge.store.record import record, write_clocks
 from bridge.store.schema import clocks
@@ -130,40 +131,43 @@ def tell_due_clocks(bridge: Bridge) -> int:
 def _tell_clocks(connection: Connection, bridge: Bridge, number: int) -> None:
     now = bridge.now()
     incident = incidents.read(connection, number, lock=True)
-    told = {
-        (fact.data["target"], fact.data["state"])
-        for fact in incidents.facts_of(connection, number, {"clock"})
-        if fact.data.get("due_at") is not None
-    }
     facts = incidents.facts_of(connection, number)
-    changed = [
+    told = sla.told(facts)
+    news = [
         clock
         for clock in sla.clocks(incident, facts, bridge.config.calendars, now)
-        if clock.state in (ClockState.AT_RISK, ClockState.BREACHED)
-        and clock.stopped_at is None
-        and (clock.target, clock.state.value) not in told
-    ]
-    news: list[Fact] = []
-    effects: list[Effect] = []
-    for clock in changed:
-        data = {"target": clock.target, "state": clock.state.value, "due_at": clock.due_at}
-        news.append(
-            Fact(at=now, kind="clock", by=machine.CLOCK, text=f"{clock.target} {clock.state}", data=data)
+        if sla.warning(clock) not in told
+        and (
+            clock.state is ClockState.BREACHED or (clock.state is ClockState.AT_RISK and not clock.stopped_at)
         )
-        key = f"{incident.name}/clock/{clock.target}/{clock.state}/{int(clock.due_at.timestamp())}"
-        targets = [target for step in incident.policy.steps for target in step.notify]
-        reason = {
-            "reason": clock.state.value,
-            "targets": list(dict.fromkeys(targets)),
-            "target": clock.target,
-        }
-        effects.append(Effect(kind="page", key=key, data=reason))
+    ]
+    if news:
+        changes = [_warned(incident, clock, now) for clock in news]
+        change = functools.reduce(machine.then, changes)
+        incident = record(connection, change, bridge.arrangements, now)
+    for clock in news:
         if clock.state is ClockState.BREACHED:
             bridge.metrics.breaches.labels(incident.priority, clock.target).inc()
-    if news:
-        change = Change(incident=incident, facts=tuple(news), effects=tuple(effects))
-        incident = record(connection, change, bridge.arrangements, now)
     write_clocks(connection, incident, bridge.arrangements, now)
+
+
+def _warned(incident: Incident, clock: Clock, now: datetime) -> Change:
+    """Say on the timeline and to everybody of the policy that a clock is at risk or broken."""
+    target, state, due_at = sla.warning(clock)
+    fact = Fact(
+        at=now,
+        kind="clock",
+        by=machine.CLOCK,
+        text=f"{target} {state}",
+        data={"target": target, "state": state, "due_at": due_at},
+    )
+    people = dict.fromkeys(name for step in incident.policy.steps for name in step.notify)
+    page = Effect(
+        kind="page",
+        key=f"{incident.name}/clock/{target}/{state}/{due_at}",
+        data={"reason": state, "targets": list(people), "target": target},
+    )
+    return Change(incident=incident, facts=(fact,), effects=(page,))
 
 
 def _step_if_due(incident: Incident, now: datetime) -> Change:

@@ -113,14 +113,14 @@ def run_ticket(bridge: Bridge, task: Task) -> None:
 
 
 def _story(bridge: Bridge, task: Task) -> tuple[messages.Story, list[Fact]]:
-    assert task.incident is not None
+    number = task.incident or 0
     with bridge.database.reading() as connection:
-        incident = incidents.read(connection, task.incident)
-        facts = incidents.facts_of(connection, task.incident, {"opened"})
-        clocks = history.clocks_of(connection, [task.incident])[task.incident]
-        count = history.alert_counts(connection, [task.incident])[task.incident]
-        sample = history.alerts_of(connection, task.incident, limit=1)
-        runs = history.failovers_of(connection, [task.incident])
+        incident = incidents.read(connection, number)
+        facts = incidents.facts_of(connection, number, {"opened"})
+        clocks = history.clocks_of(connection, [number])[number]
+        count = history.alert_counts(connection, [number])[number]
+        sample = history.alerts_of(connection, number, limit=1)
+        runs = history.failovers_of(connection, [number])
     client = bridge.config.clients.get(incident.client)
     words = _OUTCOMES[task.data["language"]]
     story = messages.Story(
@@ -234,11 +234,11 @@ def _by(task: Task) -> Actor:
 
 
 def _ticket(bridge: Bridge, task: Task) -> tuple[Ticket, str]:
-    assert task.incident is not None
+    number = task.incident or 0
     with bridge.database.reading() as connection:
-        incident = incidents.read(connection, task.incident)
-        facts = incidents.facts_of(connection, task.incident)
-        known = {row.tracker: row.ticket for row in history.links_of(connection, task.incident)}
+        incident = incidents.read(connection, number)
+        facts = incidents.facts_of(connection, number)
+        known = {row.tracker: row.ticket for row in history.links_of(connection, number)}
     lines = [f"{fact.at:%Y-%m-%d %H:%M:%S} UTC {fact.by.name}: {fact.kind} {fact.text}" for fact in facts]
     body = [
         f"{incident.name} {incident.priority} {incident.client} {incident.service}".strip(),

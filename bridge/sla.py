@@ -90,6 +90,20 @@ def stopped_at(target: str, facts: Sequence[Fact]) -> datetime | None:
     return min((at for at in (kept, restored) if at is not None), default=None)
 
 
+def told(facts: Sequence[Fact]) -> frozenset[tuple[str, str, str]]:
+    """Warnings that stand on the timeline, as (target, state, due): each is given once."""
+    return frozenset(
+        (fact.data["target"], fact.data["state"], fact.data["due_at"])
+        for fact in facts
+        if fact.kind == "clock"
+    )
+
+
+def warning(clock: Clock) -> tuple[str, str, str]:
+    """What `told` remembers of a clock's warning."""
+    return (clock.target, clock.state.value, clock.due_at.isoformat())
+
+
 def _rises(fact: Fact) -> bool:
     return fact.kind == "priority_changed" and fact.data["to"] < fact.data["from"]
 
@@ -98,7 +112,7 @@ def _clock(term: Term, start: datetime, stopped: datetime | None, calendar: Cale
     warn_at, due_at = due(start, term.seconds, calendar, (AT_RISK, 1.0))
     end = stopped or now
     if end > due_at:
-        state, next_at = ClockState.BREACHED, None
+        state, next_at = ClockState.BREACHED, due_at  # until somebody was told, also when it was kept late
     elif stopped is not None:
         state, next_at = ClockState.MET, None
     elif now >= warn_at:

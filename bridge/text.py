@@ -27,7 +27,7 @@ def storable(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        text = text.encode("utf-8", "replace").decode()
     return text
 
 
@@ -69,7 +69,7 @@ def _edge(text: str, end: int) -> int:
 
 def _joined(left: str, right: str) -> bool:
     """Are the two shown as one: accents, emoji chains, skin tones, the letters of a flag?"""
-    if unicodedata.category(right) in ("Mn", "Me", "Mc") or _JOINER in (left, right):
+    if unicodedata.category(right) in ("Mn", "Me", "Mc") or left == _JOINER:
         return True
     return "\U0001f3fb" <= right <= "\U0001f3ff" or (_is_flag(left) and _is_flag(right))
 

@@ -103,7 +103,7 @@ def doctor(config_file: Path) -> None:
 
 def _pdf_problem() -> str:
     try:
-        import weasyprint  # noqa: F401  # loading it is the test: it needs Pango on the machine
+        import weasyprint  # noqa: F401, PLC0415  # loading it is the test: it needs Pango
     except (ImportError, OSError) as error:
         return f"reports can only be HTML: {str(error).splitlines()[0]}"
     return ""

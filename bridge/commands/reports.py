@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -28,7 +29,7 @@ def report() -> None:
 def build(config_file: Path, client: str, month: str, formats: str, language: str, out: Path | None) -> None:
     """Build CLIENT's report for MONTH (YYYY-MM); prints the paths of the files, one a line."""
     bridge = bridge_of(config_file)
-    with click.progressbar(length=100, label="building", file=click.get_text_stream("stderr")) as bar:
+    with click.progressbar(range(100), label="building", file=sys.stderr) as bar:
 
         def progress(_: str, done: int, total: int) -> None:
             bar.update(max(int(100 * done / max(total, 1)) - bar.pos, 0))

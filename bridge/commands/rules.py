@@ -38,7 +38,7 @@ def triage_group() -> None:
 @click.pass_obj
 @answers_in_words
 def explain(config_file: Path, file: Any, as_json: bool) -> None:  # noqa: FBT001  # click passes flags
-    """Which rule decides each alert of a webhook body (FILE or - for standard input), and what nearly matched."""
+    """Which rule decides each alert of a webhook body (FILE, or - for standard input), and why."""
     config = config_of(config_file)
     entry = registry.sources.entries()["alertmanager"]
     delivery = Delivery("explain", file.read(), {}, utc_now())

@@ -40,7 +40,7 @@ _FILE = "OPSBRIDGE_CONFIG_FILE"
 def run(config_file: Path, host: str, port: int, demo: bool) -> None:  # noqa: FBT001  # click passes flags
     """Web and worker in one process; makes and upgrades the database first."""
     if demo:
-        from bridge.demo import story  # only the demo needs its programs
+        from bridge.demo import story  # noqa: PLC0415  # only the demo needs its programs
 
         raise SystemExit(story.play(host, port))
     if not config_file.exists():

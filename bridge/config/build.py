@@ -182,7 +182,7 @@ def _calendar(tree: Tree, name: str, entry: shape.CalendarSettings) -> sla.Calen
     zone = _zone(tree, (*path, "time_zone"), entry.time_zone)
     days = _days(tree, (*path, "days"), entry.days)
     hours = _hours(tree, (*path, "hours"), entry.hours)
-    workday = _workday(tree, (*path, "holidays"), entry.holidays, days)
+    workday = workdays(_known_country(tree, (*path, "holidays"), entry.holidays), days)
     if zone is None or (entry.hours and hours is None):
         return None
     opens, closes = hours or (None, None)
@@ -217,12 +217,16 @@ def _hours(tree: Tree, path: Path_, text: str) -> tuple[time, time] | None:
     return hours
 
 
-def _workday(tree: Tree, path: Path_, country: str, days: frozenset[int]) -> Callable[[date], bool] | None:
+def _known_country(tree: Tree, path: Path_, country: str) -> str:
+    if country and country not in holidays.list_supported_countries():
+        tree.wrong(path, f'no holidays known for "{country}"; use a country code such as CN')
+        return ""
+    return country
+
+
+def workdays(country: str, days: frozenset[int]) -> Callable[[date], bool] | None:
     """Working days of a country; `holidays` knows the Chinese make-up workdays too."""
     if not country:
-        return None
-    if country not in holidays.list_supported_countries():
-        tree.wrong(path, f'no holidays known for "{country}"; use a country code such as CN')
         return None
 
     @functools.cache

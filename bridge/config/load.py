@@ -159,9 +159,12 @@ def _rules(
         return [], []
     rules: list[tuple[Tree, Path_, shape.RuleSettings]] = []
     trees: list[Tree] = []
-    for name in files:
+    for number, name in enumerate(files):
         rule_tree = read(folder / name, environment)
         trees.append(rule_tree)
+        if rule_tree.problems and not rule_tree.raw:
+            tree.wrong(("triage", number), f"{name} {rule_tree.problems.pop().reason}")
+            continue
         if not isinstance(rule_tree.value, list):
             if not rule_tree.problems:
                 rule_tree.wrong((), "expected a list of rules")

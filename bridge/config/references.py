@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
+from apscheduler.triggers.cron import CronTrigger
+
 from bridge.config import settings as shape
 from bridge.config.convert import suggestion
 from bridge.config.tree import Path_, Tree
@@ -23,6 +25,7 @@ def check(tree: Tree, found: dict[str, Any], rules: Rules, rule_trees: list[Tree
     _policies(tree, found)
     _plans(tree, found)
     _triage(tree, rules, rule_trees)
+    _figures(tree, found)
     for service, entry in found["services"].items():
         _known(
             tree, ("services", service, "failover"), entry.failover, _names(tree, "failover"), "failover plan"
@@ -46,6 +49,17 @@ def _addresses(tree: Tree, found: dict[str, Any]) -> None:
         tree.wrong(("url",), "expected an http or https address: how links in messages begin")
     if found["database"] and not found["database"].startswith(("sqlite:///", "postgresql+psycopg://")):
         tree.wrong(("database",), "expected sqlite:///FILE or postgresql+psycopg://…")
+
+
+def _figures(tree: Tree, found: dict[str, Any]) -> None:
+    try:
+        CronTrigger.from_crontab(found["reports"].cron)
+    except ValueError:
+        tree.wrong(("reports", "cron"), 'expected five fields of cron such as "0 6 1 * *"')
+    for name, client in found["clients"].items():
+        for service, percent in client.slo.items():
+            if not 0 < percent < 100:
+                tree.wrong(("clients", name, "slo", service), "expected a percentage between 0 and 100")
 
 
 def _links(tree: Tree, found: dict[str, Any]) -> None:

@@ -86,8 +86,9 @@ def read(file: Path, environment: Mapping[str, str] = os.environ) -> Tree:
         node = _Loader(tree.raw.decode("utf-8")).get_single_node()
     except OSError as error:
         tree.wrong((), f"cannot be read: {error.strerror}")
-    except UnicodeDecodeError:
-        tree.wrong((), "is not UTF-8 text")
+    except UnicodeDecodeError as error:
+        line = tree.raw.count(b"\n", 0, error.start) + 1
+        tree.problems.append(Problem(tree.file, line, "", "is not UTF-8 text"))
     except RecursionError:
         tree.wrong((), f"nested deeper than {DEEPEST} levels")
     except yaml.reader.ReaderError as error:

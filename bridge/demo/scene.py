@@ -1,4 +1,4 @@
-"""The stage of the demo and of the end-to-end tests: gateway, Prometheus, Alertmanager and a bridge process."""
+"""The stage of the demo and the end-to-end tests: gateway, Prometheus, Alertmanager, a bridge process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,11 @@ _CONFIG: Final = """\
 url: {bridge}
 database: {database}
 sources:
-  main: {{type: alertmanager, token_file: {work}/ingest-token, api: "{alertmanager}", prometheus: "{prometheus}"}}
+  main:
+    type: alertmanager
+    token_file: {work}/ingest-token
+    api: "{alertmanager}"
+    prometheus: "{prometheus}"
 clients:
   acme:
     name: 安可科技
@@ -44,7 +48,7 @@ clients:
     slo: {{payments: 99.9}}
     report: {{formats: [html, pdf], selector: 'client="acme"'}}
 services:
-  payments: {{owner: payments-team, runbook: "https://bridge.example/runbooks/payments", failover: pay-standby}}
+  payments: {{runbook: "https://bridge.example/runbooks/payments", failover: pay-standby}}
 priorities:
   P1: {{respond: 10m, restore: 1h}}
   P2: {{plan: 24h, fix: 2w, calendar: office}}
@@ -70,9 +74,17 @@ failover:
     service: payments
     on: {{priority: P1, match: ['alertname="PaymentGatewayTimeout"']}}
     precheck: [{{http: "{gateway}/channels/standby/health"}}, {{promql: 'up{{job="pay-standby"}} == 1'}}]
-    act: {{type: http, url: "{gateway}/switch", body: {{active: standby}}, secret_file: {work}/gateway-secret}}
+    act:
+      type: http
+      url: "{gateway}/switch"
+      body: {{active: standby}}
+      secret_file: {work}/gateway-secret
     verify: [{{promql: 'payment_success_ratio{{client="acme", service="payments"}} > 0.98', within: 90s}}]
-    rollback: {{type: http, url: "{gateway}/switch", body: {{active: primary}}, secret_file: {work}/gateway-secret}}
+    rollback:
+      type: http
+      url: "{gateway}/switch"
+      body: {{active: primary}}
+      secret_file: {work}/gateway-secret
     limits: {{cooldown: 60m, per_day: 2, per_hour_all: 3}}
 reports: {{folder: {work}/reports}}
 egress: {{allow: [127.0.0.0/8]}}

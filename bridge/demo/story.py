@@ -102,7 +102,7 @@ def _outage(scene: Scene) -> None:
     scene.api(
         "POST",
         f"/api/v1/incidents/{number}/close",
-        text="The provider's primary channel timed out; the standby carried the traffic. Switch back tomorrow.",
+        text="The provider's primary channel timed out; the standby carried the traffic.",
     )
     _follow(scene, teller, "closed", number)
 

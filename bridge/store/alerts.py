@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
 
 from bridge.episodes import Episode
 from bridge.model import Alert, State
@@ -17,7 +17,7 @@ _MOST_PARAMETERS = 400
 
 
 def known_series(connection: Connection, told: Collection[Alert]) -> dict[Series, list[Episode]]:
-    """Episodes that may be touched by what was told: firing ones, and those not older than it."""
+    """Episodes that may be touched by what was told: those firing, not older, or with an inferred end."""
     wanted: dict[str, dict[str, datetime]] = {}
     for alert in told:
         starts = wanted.setdefault(alert.source, {})
@@ -31,7 +31,14 @@ def known_series(connection: Connection, told: Collection[Alert]) -> dict[Series
             rows = connection.execute(
                 select(alerts)
                 .where(alerts.c.source == source, alerts.c.fingerprint.in_(part))
-                .where(or_(alerts.c.ends_at.is_(None), alerts.c.starts_at >= earliest))
+                .where(
+                    or_(
+                        alerts.c.ends_at.is_(None),
+                        alerts.c.starts_at >= earliest,
+                        # An end that nobody told moves when an episode in between arrives late.
+                        and_(alerts.c.inferred, alerts.c.ends_at > earliest),
+                    )
+                )
             )
             for row in rows:
                 found.setdefault((source, row.fingerprint), []).append(_episode(row))

@@ -17,9 +17,8 @@ import alembic.command
 import alembic.config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, exc, func, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError, TimeoutError
 
 T = TypeVar("T")
 
@@ -164,7 +163,7 @@ def _alembic(connection: Connection, command: Callable[[alembic.config.Config], 
 def _sqlite_module() -> Any:
     if sqlite3.sqlite_version_info >= SAFE_SQLITE:
         return sqlite3
-    import pysqlite3  # only needed where Python's own SQLite is too old
+    import pysqlite3  # noqa: PLC0415  # only needed where Python's own SQLite is too old
 
     return pysqlite3
 
@@ -189,14 +188,14 @@ def _begin_sqlite(connection: Connection) -> None:
 def _explained() -> Iterator[None]:
     try:
         yield
-    except IntegrityError as error:
+    except exc.IntegrityError as error:
         raise Conflict(_first_line(error)) from error
-    except (OperationalError, TimeoutError) as error:
+    except (exc.OperationalError, exc.TimeoutError) as error:
         if getattr(getattr(error, "orig", None), "sqlstate", None) in ("40001", "40P01"):
             raise Conflict(_first_line(error)) from error
         raise Unavailable(_first_line(error)) from error
-    except DBAPIError as error:
-        if type(error) is DatabaseError:  # SQLite says so when the file is damaged
+    except exc.DBAPIError as error:
+        if type(error) is exc.DatabaseError:  # SQLite says so when the file is damaged
             raise Unavailable(_first_line(error)) from error
         if error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _PASSING:
             raise Unavailable(_first_line(error)) from error

@@ -97,7 +97,7 @@ def alert_counts(connection: Connection, numbers: Sequence[int]) -> Mapping[int,
         .where(alerts.c.incident.in_(numbers))
         .group_by(alerts.c.incident)
     )
-    counts = {number: count for number, count in connection.execute(query)}
+    counts = {row[0]: row[1] for row in connection.execute(query)}
     return {number: counts.get(number, 0) for number in numbers}
 
 

@@ -117,7 +117,7 @@ def count_open(connection: Connection) -> dict[str, int]:
         .where(incidents.c.status.in_((Status.TRIGGERED, Status.ACKNOWLEDGED)))
         .group_by(incidents.c.priority)
     )
-    return {priority: count for priority, count in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def from_row(row: Row[Any]) -> Incident:

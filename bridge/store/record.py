@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge import oncall, sla
-from bridge.model import Actor, Change, Effect, Fact, Incident
+from bridge.model import Actor, Change, Clock, ClockState, Effect, Fact, Incident
 from bridge.store import incidents
 from bridge.store.outbox import new_task
 from bridge.store.schema import clocks, tasks
@@ -62,7 +62,8 @@ def write_clocks(
     connection: Connection, incident: Incident, arrangements: Arrangements, now: datetime
 ) -> None:
     """Recompute the incident's clocks from its facts; the rows only serve to ask what is due."""
-    facts = incidents.facts_of(connection, incident.number, _CLOCK_FACTS)
+    facts = incidents.facts_of(connection, incident.number, _CLOCK_FACTS | {"clock"})
+    told = sla.told(facts)
     connection.execute(delete(clocks).where(clocks.c.incident == incident.number))
     found = sla.clocks(incident, facts, arrangements.calendars, now)
     if found:
@@ -76,11 +77,15 @@ def write_clocks(
                     "due_at": clock.due_at,
                     "state": clock.state,
                     "stopped_at": clock.stopped_at,
-                    "next_at": clock.next_at,
+                    "next_at": clock.next_at if _still_ticks(clock, told) else None,
                 }
                 for clock in found
             ],
         )
+
+
+def _still_ticks(clock: Clock, told: frozenset[tuple[str, str, str]]) -> bool:
+    return clock.state is not ClockState.BREACHED or sla.warning(clock) not in told
 
 
 def _recipients(

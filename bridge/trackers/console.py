@@ -8,7 +8,7 @@ from bridge.config.settings import Settings as Block
 from bridge.delivery import Outbound
 from bridge.model import Ticket
 from bridge.registry import trackers
-from bridge.text import visible
+from bridge.text import one_line
 from bridge.trackers import Mirrored
 
 
@@ -21,6 +21,6 @@ def mirror(settings: Settings, ticket: Ticket, known: str, outbound: Outbound) -
     """Prints the ticket to standard output."""
     del settings, outbound
     verb = "update" if known else "create"
-    sys.stdout.write(visible(f"ticket {verb}: {ticket.incident} [{ticket.status}] {ticket.title}") + "\n")
+    sys.stdout.write(one_line(f"ticket {verb}: {ticket.incident} [{ticket.status}] {ticket.title}") + "\n")
     sys.stdout.flush()
     return Mirrored(known or f"CONSOLE-{ticket.incident}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,14 +10,24 @@ from flask import Blueprint, abort, request
 from msgspec import convert, to_builtins
 
 from bridge import failover, oncall, operations
-from bridge.model import Incident, Priority
+from bridge.model import Actor, Incident, Priority
 from bridge.store import failovers, history, incidents
 from bridge.store.history import BadCursor, Filters, Page
 from bridge.web import access, views
+from bridge.wiring import Bridge
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 
 Answer = dict[str, Any]
+
+_WITH_TEXT: dict[str, Callable[[Bridge, int, Actor, str], Incident]] = {
+    "resolve": operations.resolve,
+    "close": operations.close,
+    "reopen": operations.reopen,
+    "note": operations.note,
+    "plan": operations.plan,
+    "escalate": operations.escalate,
+}
 
 
 @blueprint.get("/incidents")
@@ -69,30 +80,18 @@ def change_incident(number: int, verb: str) -> Answer:
 def act(verb: str, number: int, caller: access.Caller, given: dict[str, str]) -> Incident:
     """Carry out a verb for API and console; aborts with 404 for one that does not exist."""
     bridge, by, text = access.bridge(), caller.actor, given.get("text", "")[:20_000]
-    match verb:
-        case "acknowledge":
-            return operations.acknowledge(bridge, number, by)
-        case "resolve":
-            return operations.resolve(bridge, number, by, text)
-        case "close":
-            return operations.close(bridge, number, by, text)
-        case "reopen":
-            return operations.reopen(bridge, number, by, text)
-        case "note":
-            return operations.note(bridge, number, by, text)
-        case "plan":
-            return operations.plan(bridge, number, by, text)
-        case "assign":
-            return operations.assign(bridge, number, by, given.get("assignee", ""))
-        case "escalate":
-            return operations.escalate(bridge, number, by, text)
-        case "priority":
-            wanted = given.get("priority", "")
-            if wanted not in Priority.__members__:
-                abort(400, "priority must be one of P1, P2, P3, P4")
-            return operations.set_priority(bridge, number, by, Priority(wanted), text)
-        case _:
-            abort(404, f"there is no verb {verb[:40]!r}")
+    if verb == "acknowledge":
+        return operations.acknowledge(bridge, number, by)
+    if verb == "assign":
+        return operations.assign(bridge, number, by, given.get("assignee", ""))
+    if verb == "priority":
+        wanted = given.get("priority", "")
+        if wanted not in Priority.__members__:
+            abort(400, "priority must be one of P1, P2, P3, P4")
+        return operations.set_priority(bridge, number, by, Priority(wanted), text)
+    if verb not in _WITH_TEXT:
+        abort(404, f"there is no verb {verb[:40]!r}")
+    return _WITH_TEXT[verb](bridge, number, by, text)
 
 
 @blueprint.get("/alerts")
@@ -131,17 +130,17 @@ def change_failover(plan: str, verb: str) -> Answer:
     caller = access.api_caller(write=True)
     if caller.client is not None:
         abort(403, "a client's token may only read")
+    if verb not in ("dry-run", "run", "switch-back"):
+        abort(404, f"there is no verb {verb[:40]!r}")
     bridge = access.bridge()
     try:
         if verb == "dry-run":
             verdicts, probes = failover.dry_run(bridge, plan)
             return {"plan": plan, "guards": _plain(verdicts), "precheck": _plain(probes)}
-        if verb in ("run", "switch-back"):
-            direction = "to_standby" if verb == "run" else "back"
-            return {"plan": plan, "token": failover.ask(bridge, plan, caller.actor, direction)}
+        direction = "to_standby" if verb == "run" else "back"
+        return {"plan": plan, "token": failover.ask(bridge, plan, caller.actor, direction)}
     except failover.NoSuchPlan as error:
         abort(404, str(error))
-    abort(404, f"there is no verb {verb[:40]!r}")
 
 
 @blueprint.post("/failovers/stop")

@@ -108,7 +108,7 @@ def _register_errors(app: Flask) -> None:
         return answer(503, "Not now", "the database cannot take this now; try again")
 
     def broke(error: Exception) -> Response:
-        log.exception("request failed", error=type(error).__name__)
+        log.error("request failed", error=type(error).__name__, exc_info=error)
         # Alertmanager only repeats what was answered 5xx; for intake "not now" is the truth.
         status = 503 if request.path.startswith("/ingest") else 500
         return answer(status, "Something broke", f"it is in the log as {g.get('trace', '')}")

@@ -190,9 +190,8 @@ def list_reports() -> Any:
     for row in rows:
         months.setdefault((row.month, row.client), []).append(row)
     clients = bridge.config.clients
-    return render_template(
-        "reports.html", months=months, clients=clients, last_month=_last_month(bridge.now())
-    )
+    last = bridge.now().replace(day=1) - timedelta(days=1)
+    return render_template("reports.html", months=months, clients=clients, last_month=last.strftime("%Y-%m"))
 
 
 @blueprint.post("/reports")
@@ -286,10 +285,6 @@ def _on_call(moment: datetime) -> list[tuple[str, str]]:
         person = oncall.on_call(rotation, moment)
         found.append((name, config.people[person].name if person in config.people else person))
     return found
-
-
-def _last_month(moment: datetime) -> str:
-    return (moment.replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
 
 
 def _unless_same(page: str) -> Any:

@@ -35,7 +35,7 @@ def register(app: Flask) -> None:
         clip=clip,
         web_link=web_link,
         shared=shared,
-        person=person,
+        person=words.person,
         word=words.word,
         said=words.said,
         group=words.group,
@@ -144,12 +144,6 @@ def shared(alerts: Sequence[Any]) -> Mapping[str, str]:
     return {
         name: value for name, value in first.items() if all(row.labels.get(name) == value for row in rest)
     }
-
-
-def person(name: str) -> str:
-    """A responder by the name people call them; other names stand for themselves."""
-    known = access.bridge().config.people.get(name)
-    return known.name if known else visible(name)
 
 
 def _reader() -> dict[str, Any]:

@@ -63,7 +63,7 @@ def _take(kind: str, name: str | None) -> Answer:
     except Unavailable:
         bridge.metrics.notifications.labels(typed.name, "unavailable").inc()
         raise
-    except Exception as error:  # noqa: BLE001  # one delivery that breaks the program must not be lost or repeated for ever
+    except Exception as error:  # a delivery that breaks us must be neither lost nor repeated for ever
         log.exception("delivery broke the program")
         return _quarantine(bridge, delivery, f"opsbridge broke on it: {type(error).__name__}")
     bridge.metrics.notifications.labels(typed.name, "stored").inc()

@@ -111,14 +111,14 @@ def alert_json(row: Any) -> dict[str, Any]:
 
 def row_json(row: Any, without: Sequence[str] = ()) -> dict[str, Any]:
     """A row as plain values: times as RFC 3339, bytes as text that may have lost something."""
-    values: dict[str, Any] = {}
-    for name, value in row._mapping.items():  # noqa: SLF001  # SQLAlchemy's public name for it
-        if name in without:
-            continue
-        if isinstance(value, bytes):
-            value = value[:20_000].decode("utf-8", "replace")
-        values[name] = _time(value) if hasattr(value, "isoformat") else value
-    return values
+    values = row._mapping.items()  # noqa: SLF001  # SQLAlchemy's public name for it
+    return {name: _plain(value) for name, value in values if name not in without}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value[:20_000].decode("utf-8", "replace")
+    return _time(value) if hasattr(value, "isoformat") else value
 
 
 def _time(moment: Any) -> str | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _
 
 from bridge.model import Fact
+from bridge.text import visible
+from bridge.web import access
 
 WORDS: Mapping[str, Mapping[str, Any]] = {
     "status": {
@@ -142,6 +144,12 @@ def word(name: str, family: str) -> Any:
     return WORDS[family].get(name, name)
 
 
+def person(name: str) -> str:
+    """A responder by the name people call them; other names stand for themselves."""
+    known = access.bridge().config.people.get(name)
+    return known.name if known else visible(name)
+
+
 def group(fact: Fact) -> str:
     """Which filter of the timeline shows a fact: people, alerts, messages or failover."""
     return _GROUPS.get(fact.kind, "alerts" if fact.by.via in _MACHINES else "people")
@@ -149,19 +157,47 @@ def group(fact: Fact) -> str:
 
 def said(fact: Fact) -> Any:
     """What a fact says, translated where machines wrote it; people's words stay as they are."""
-    if fact.kind == "clock":
-        target, state = str(fact.data.get("target", "")), str(fact.data.get("state", ""))
-        return gettext("%(target)s: %(state)s", target=word(target, "target"), state=word(state, "clock"))
-    if fact.kind == "failover":
-        plan, state = str(fact.data.get("plan", "")), str(fact.data.get("state", ""))
-        detail = fact.text.removeprefix(f"{plan}: {state} ")
-        return gettext("%(plan)s: %(state)s %(detail)s", plan=plan, state=word(state, "run"), detail=detail)
-    if fact.kind == "told":
-        who = fact.text.removesuffix(f" by {fact.by.name}")
-        return gettext("%(who)s by %(channel)s", who=who, channel=fact.by.name)
-    step = _STEP.fullmatch(fact.text) if fact.kind == "step_taken" else None
-    if step and step[2]:
-        return gettext("step %(step)s, round %(round)s", step=step[1], round=step[2])
-    if step:
-        return gettext("step %(step)s", step=step[1])
+    if fact.kind in _SAYS:
+        return _SAYS[fact.kind](fact)
     return _SAID.get(fact.text, fact.text) if fact.by.via in _MACHINES else fact.text
+
+
+def _clock(fact: Fact) -> str:
+    target, state = str(fact.data.get("target", "")), str(fact.data.get("state", ""))
+    return str(gettext("%(target)s: %(state)s", target=word(target, "target"), state=word(state, "clock")))
+
+
+def _failover(fact: Fact) -> str:
+    plan, state = str(fact.data.get("plan", "")), str(fact.data.get("state", ""))
+    detail = fact.text.removeprefix(f"{plan}: {state} ")
+    return str(gettext("%(plan)s: %(state)s %(detail)s", plan=plan, state=word(state, "run"), detail=detail))
+
+
+def _told(fact: Fact) -> str:
+    who, channel = fact.text.removesuffix(f" by {fact.by.name}"), fact.by.name
+    if who == channel:
+        return person(who)
+    return str(gettext("%(who)s by %(channel)s", who=person(who), channel=channel))
+
+
+def _step(fact: Fact) -> str:
+    found = _STEP.fullmatch(fact.text)
+    if found is None:
+        return fact.text
+    if found[2]:
+        return str(gettext("step %(step)s, round %(round)s", step=found[1], round=found[2]))
+    return str(gettext("step %(step)s", step=found[1]))
+
+
+def _names(fact: Fact) -> str:
+    return ", ".join(map(person, fact.text.split(", ")))
+
+
+_SAYS: Mapping[str, Callable[[Fact], str]] = {
+    "clock": _clock,
+    "failover": _failover,
+    "told": _told,
+    "step_taken": _step,
+    "paging": _names,
+    "assigned": _names,
+}

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.alert_rules.rule_files import DEPLOY, RULE_FILES, RULES, read, run
 
 from bridge.metrics import Metrics
 from bridge.wiring import read_config
+from tests.alert_rules.rule_files import DEPLOY, RULE_FILES, RULES, read, run
 
 PROMETHEUS = DEPLOY / "prometheus.example.yml"
 ALERTMANAGER = DEPLOY / "alertmanager.example.yml"

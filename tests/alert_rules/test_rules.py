@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from tests.alert_rules import rule_files
 from tests.alert_rules.rule_files import (
     ALERTS,

@@ -36,7 +36,10 @@ def test_acknowledging_stops_escalation_and_the_clock_to_respond(p1, clock):
     incident = operations.acknowledge(p1, 1, LI)
     assert (incident.status, incident.assignee, incident.escalate_at) == (Status.ACKNOWLEDGED, "li", None)
     assert states(p1) == {"respond": "met", "restore": "running"}
-    assert p1.metrics.registry.get_sample_value("bridge_time_to_acknowledge_seconds_sum", {"priority": "P1"}) == 240
+    assert (
+        p1.metrics.registry.get_sample_value("bridge_time_to_acknowledge_seconds_sum", {"priority": "P1"})
+        == 240
+    )
 
 
 def test_of_two_people_who_acknowledge_one_wins_and_the_other_is_told(p1):
@@ -57,7 +60,9 @@ def test_of_two_people_who_acknowledge_one_wins_and_the_other_is_told(p1):
     for thread in threads:
         thread.join()
     winner = read(p1).assignee
-    assert sorted(told) == sorted([f"{winner} has it", f"INC-1 is acknowledged by {winner}: cannot acknowledge it"])
+    assert sorted(told) == sorted(
+        [f"{winner} has it", f"INC-1 is acknowledged by {winner}: cannot acknowledge it"]
+    )
 
 
 def test_nobody_answers_and_step_two_is_paged_when_it_is_due(p1, clock):
@@ -103,7 +108,20 @@ def test_a_clock_that_jumped_over_its_warning_still_says_that_it_broke(p1, clock
     assert states(p1)["respond"] == "breached"
     assert len(pages(p1, "breached")) == 2
     with p1.database.reading() as connection:
-        assert connection.execute(select(clocks.c.next_at).where(clocks.c.target == "respond")).scalar_one() is None
+        assert (
+            connection.execute(select(clocks.c.next_at).where(clocks.c.target == "respond")).scalar_one()
+            is None
+        )
+
+
+def test_an_answer_that_came_too_late_is_counted_as_broken_although_no_tick_saw_it(p1, clock):
+    clock.forward(minutes=10, seconds=1)
+    operations.acknowledge(p1, 1, LI)
+    operations.tell_due_clocks(p1)
+    assert states(p1)["respond"] == "breached"
+    sample = {"priority": "P1", "target": "respond"}
+    assert p1.metrics.registry.get_sample_value("bridge_sla_breaches_total", sample) == 1
+    assert operations.tell_due_clocks(p1) == 0
 
 
 def test_resolving_by_hand_tells_everyone_who_was_paged_once(p1, clock):

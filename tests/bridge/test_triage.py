@@ -136,6 +136,9 @@ def test_matchers_see_the_alert_and_not_the_route() -> None:
         pytest.param({}, {"runbook_url": "https://r/a"}, "https://r/a", id="annotation"),
         pytest.param({"runbook_url": "https://r/l"}, {}, "https://r/l", id="label"),
         pytest.param(
+            {}, {"runbook_url": "javascript://r/%0aalert(1)"}, "https://r/svc", id="not even with a host"
+        ),
+        pytest.param(
             {}, {"runbook_url": "javascript:alert(1)"}, "https://r/svc", id="no script becomes a link"
         ),
         pytest.param({}, {"runbook_url": "https://r/a\nb"}, "https://r/svc", id="no line break in a link"),

@@ -16,6 +16,7 @@ def outbound(seconds: float = 1.0) -> Outbound:
 
 
 def told(error: BaseException) -> str:
-    """Everything a log would show of an exception: text, representation, traceback with all its causes."""
-    shown = "".join(traceback.format_exception(error))
-    return "\n".join([str(error), repr(error), shown, repr(vars(error))])
+    """Everything a log would show of an exception and its causes, but for the lines of source."""
+    shown = [*traceback.format_exception_only(error), repr(error), repr(vars(error))]
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n".join([*shown, told(cause) if cause else ""])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import subprocess
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 PASSWORD = "canary-mail-password"
+logging.getLogger("mail.log").propagate = False  # the server knows the password, its log is not ours
 
 
 @dataclass
@@ -44,7 +46,8 @@ class MailServer:
         self.logins: list[str] = []
         options: dict[str, Any] = {"tls_context": tls} if tls else {}
         if users:
-            options |= {"authenticator": self._authenticate, "auth_require_tls": False, "auth_required": True}
+            options |= {"authenticator": self._authenticate, "auth_require_tls": False}
+        self._users = users
         self._loop = asyncio.new_event_loop()
         self._at_once = at_once
         self._options = options
@@ -83,6 +86,8 @@ class MailServer:
     async def handle_MAIL(  # noqa: N802  # the names aiosmtpd calls
         self, server: Any, session: Any, envelope: Any, address: str, options: Any
     ) -> str:
+        if self._users and not session.authenticated:
+            return "530 5.7.0 authentication required"
         if self.mood.drop == "mail":
             server.transport.close()
         if not self.mood.mail:

@@ -23,7 +23,7 @@ NAMES = list(channels.entries())
 SECONDS = 0.6
 
 HOSTILE = {
-    "markup": "<script>alert(1)</script><img src=x onerror=alert(1)> **b** [click](http://evil.test) ![i](x) # h `c`",
+    "markup": "<script>alert(1)</script><img onerror=a()> **b** [x](http://evil.test) ![i](x) # h `c`",
     "mentions": "@all <@li> <@all> @13800000000 <!channel> @everyone",
     "right to left": "abc\u202edcba\u2066x\u2069",
     "control": "a\x00b\x07c\x1b[31mred\x7f\x85\u2028x",

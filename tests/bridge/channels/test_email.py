@@ -51,7 +51,7 @@ def stage() -> Iterator[Stage]:
 
         staged = Stage(
             found,
-            lambda: [f"{mail['Subject']}\n{plain(mail)}" for mail in server.mails],
+            lambda: [f"{mail['Subject']}\n{plain(mail)}".replace("<b>", "(b)") for mail in server.mails],
             {
                 "refuses": lambda: mood(data="550 5.7.1 no"),
                 "broken": lambda: mood(data="451 4.3.0 later"),

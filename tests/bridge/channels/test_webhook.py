@@ -16,7 +16,7 @@ from tests.bridge.channels.contract import NOW, Stage, message, over_http
 from tests.servers.http import Request, Server, says
 from tests.servers.loopback import outbound
 
-SECRET = "canary-webhook-secret"  # noqa: S105  # looked for in logs
+SECRET = "canary-webhook-secret"  # looked for in logs
 
 
 def settings(url: str) -> webhook.Settings:

@@ -21,63 +21,8 @@ from tests.bridge.config.conftest import GOOD, SMALLEST, Read
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
-# The example of CONTRACT.md, with what it leaves out: the names it uses, and real files for secrets.
-CONTRACT = """
-url: https://bridge.example            # how links in messages begin
-database: sqlite:///var/bridge.db      # or postgresql+psycopg://…
-sources:
-  main: {type: alertmanager, token_file: SECRETS/am, api: http://alertmanager:9093, prometheus: http://prometheus:9090}
-clients:
-  acme: {name: 安可科技, language: zh, time_zone: Asia/Shanghai, tier: gold, slo: {payments: 99.9},
-         report: {to: [ops@acme.example], formats: [html, pdf], selector: 'client="acme"'}}
-services:
-  payments: {owner: payments-team, runbook: https://runbooks.example/payments, failover: pay-standby}
-priorities:
-  P1: {respond: 10m, restore: 1h, calendar: always}
-  P2: {plan: 24h, fix: 2w, calendar: office}
-  P3: {page: false}
-calendars:
-  always: {}
-  office: {time_zone: Asia/Shanghai, days: mon-fri, hours: "09:00-18:00", holidays: CN}
-triage: [triage.yml]
-responders:
-  li: {name: 李雷, language: zh, channels: [li-wecom, li-mail]}
-  han: {name: 韩梅梅, channels: [li-mail]}
-  lead: {name: Lead, channels: [li-mail]}
-schedules:
-  payments: {rotation: {people: [li, han], every: 1w, from: 2026-01-05T09:00, time_zone: Asia/Shanghai}}
-policies:
-  page: {repeat: 2, steps: [{after: 0m, notify: [schedule:payments, team-wecom]}, {after: 5m, notify: [lead]}]}
-channels:
-  team-wecom: {type: wecom, key_file: SECRETS/wecom, budget: {per_minute: 18, per_month: 5000, reserve_p1: 500}}
-  li-wecom: {type: wecom, key: "${LI_KEY}"}
-  li-mail: {type: email, host: mail.example, to: [li@acme.example], from: bridge@bridge.example}
-trackers:
-  jira: {type: jira, url: https://acme.atlassian.net, project: OPS, token_file: SECRETS/jira}
-failover:
-  pay-standby:
-    mode: shadow                       # off | shadow | suggest | auto
-    service: payments
-    on: {priority: P1, match: ['alertname="PaymentGatewayTimeout"']}
-    precheck: [{http: https://standby.example/health}, {promql: 'up{job="pay-standby"} == 1'}]
-    act:      {type: http, url: https://gw.example/switch, body: {active: standby}, secret_file: SECRETS/gw}
-    verify:   [{promql: 'payment_success_ratio{client="acme"} > 0.98', within: 90s}]
-    rollback: {type: http, url: https://gw.example/switch, body: {active: primary}}
-    limits:   {cooldown: 60m, per_day: 2, per_hour_all: 3}
-reports: {cron: "0 6 1 * *"}
-heartbeat_out: https://hc.example/ping/1
-egress: {allow: []}
-"""
-RULES = """
-- name: payment path down
-  match: ['service="payments"', 'alertname=~"PaymentGateway.*"']
-  priority: P1
-  incident_by: [client, service, gateway]
-  policy: page
-  failover: pay-standby
-  runbook: https://runbooks.example/gateway
-- name: everything else
-"""
+CONTRACT = (GOOD / "contract.yml").read_text("utf-8")
+RULES = (GOOD / "contract_triage.yml").read_text("utf-8")
 SECRETS = {"am": "am-secret", "wecom": "wecom-secret", "jira": "jira-secret", "gw": "gw-secret"}
 
 

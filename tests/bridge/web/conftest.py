@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from flask.testing import FlaskClient
@@ -11,6 +11,8 @@ from bridge.intake import Intake
 from bridge.store import people
 from bridge.web import create_app
 from bridge.wiring import Bridge
+from tests.bridge.web.catalogue import compile_words
+from tests.bridge.web.visitors import PLAN, Site
 
 
 @pytest.fixture
@@ -33,7 +35,20 @@ def token(bridge: Bridge):
     """Make a machine token: token("api:read", …) gives the header to send."""
 
     def make(*scopes: str, name: str = "robot") -> dict[str, str]:
-        secret = bridge.database.run(lambda c: people.new_token(c, f"{name}{len(scopes)}{scopes}", list(scopes), bridge.now()))
+        secret = bridge.database.run(
+            lambda c: people.new_token(c, f"{name}{len(scopes)}{scopes}", list(scopes), bridge.now())
+        )
         return {"Authorization": f"Bearer {secret}"}
 
     return make
+
+
+@pytest.fixture
+def site(make_bridge: Callable[..., Bridge]) -> Iterator[Site]:
+    """A console over an empty database, in both languages."""
+    compile_words()
+    bridge = make_bridge(more=PLAN)
+    queue = Intake(bridge)
+    queue.start()
+    yield Site(bridge, create_app(bridge, queue))
+    queue.stop()

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from werkzeug.datastructures import Headers
+
+from bridge.model import Alert
+from bridge.sources import Delivery, NotUnderstood, form
+from tests.bridge.sources.test_contract import NOW
+
+FORM = Headers({"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"})
+
+
+def reported(body: bytes, headers: Any = None) -> Alert:
+    (alert,) = form.decode(form.Settings(), Delivery("form", body, headers or {}, NOW)).alerts
+    return alert
+
+
+def report(**fields: Any) -> Alert:
+    return reported(json.dumps(fields).encode())
+
+
+def test_a_report_becomes_an_alert() -> None:
+    alert = report(
+        title=" 付款失败 ",
+        description="客户 A\n无法付款",
+        client="acme",
+        service="payments",
+        priority="P1",
+        reporter="王",
+    )
+    assert alert.labels == {
+        "alertname": "ReportedProblem",
+        "client": "acme",
+        "service": "payments",
+        "title": "付款失败",
+        "priority": "P1",
+    }
+    assert alert.annotations["description"] == "客户 A\n无法付款"
+    assert alert.annotations["reporter"] == "王"
+    assert (alert.starts_at, alert.ends_at) == (NOW, None)
+
+
+def test_a_browsers_form_says_the_same_as_json() -> None:
+    fields = {"title": "付款失败", "client": "acme", "service": "", "priority": "P2"}
+    body = urlencode(fields).encode()
+    assert reported(body, FORM) == report(**{name: value for name, value in fields.items() if value})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"title": ""}, {"title": "  \n"}, {"title": 5}, {"title": "x", "priority": "P9"}, {"title": ["x"]}],
+    ids=str,
+)
+def test_what_is_no_report(fields: dict[str, Any]) -> None:
+    with pytest.raises(NotUnderstood):
+        report(**fields)
+
+
+@pytest.mark.parametrize("body", [b"", b"title=", b"%ff%fe", b"&" * 10_000, b"a=1&" * 10_000])
+def test_what_is_no_form(body: bytes) -> None:
+    with pytest.raises(NotUnderstood):
+        reported(body, FORM)
+
+
+def test_ugly_text_is_kept_within_limits() -> None:
+    alert = report(title="x" * 1_000_000, description="a\x00" * 100_000, client="c" * 5_000, unknown=[[[]]])
+    assert alert.labels["title"] == "x" * 200
+    assert alert.labels["client"] == "c" * 200
+    assert len(alert.annotations["summary"]) == len(alert.annotations["description"]) == 20_000
+    assert "\x00" not in "".join(alert.annotations.values())
+
+
+def test_two_people_who_report_different_things_are_not_one_alert() -> None:
+    assert report(title="a").fingerprint != report(title="b").fingerprint
