@@ -27,7 +27,8 @@ check: setup-test ## format, lint, types, import rules, promtool, docs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config setup.cfg
-	promtool check rules alert_rules/*.yml
+	promtool check rules $(filter-out alert_rules/triage.yml,$(wildcard alert_rules/*.yml))
+	promtool test rules $(wildcard alert_rules/tests/*.yml)
 	$(BIN)/pytest -q tests/docs
 
 format: setup-test ## format and mend what can be mended by itself

@@ -56,27 +56,7 @@ def compose(
 ) -> Message:
     """The message for one reader. Unknown reasons are a mistake of the program, not of the data."""
     incident = story.incident
-    clock = _urgent(story.clocks)
-    text = _template(reason, language).render(
-        incident=incident,
-        title=_first(
-            story.annotations.get(f"summary_{language}"), incident.title, incident.service, incident.name
-        ),
-        client=one_line(story.client, 40),
-        place=one_line(story.labels.get("region", ""), 40),
-        description=_first(
-            story.annotations.get(f"description_{language}"), story.annotations.get("description"), limit=600
-        ),
-        alerts=story.alerts,
-        clock=clock,
-        left=_span(clock.due_at - now, language) if clock else "",
-        late=bool(clock and clock.due_at < now),
-        since=incident.began_at,
-        lasting=_span(max(now - incident.began_at, timedelta()), language),
-        failovers=[one_line(line, 300) for line in story.failovers],
-        newest=one_line(story.failovers[-1], 90) if story.failovers else "",
-        missed=story.missed,
-    )
+    text = _template(reason, language).render(_told(story, language, now))
     title, *lines = [visible(line)[:LONGEST_LINE] for line in text.strip().splitlines()]
     links = [("处理" if language == "zh" else "Open", f"{url}/incidents/{incident.number}")]
     if _is_address(incident.runbook):
@@ -117,6 +97,32 @@ def _is_address(url: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname) and url.isprintable()
+
+
+def _told(story: Story, language: str, now: datetime) -> dict[str, Any]:
+    """What the templates may speak of, every text from outside as one harmless line."""
+    incident = story.incident
+    clock = _urgent(story.clocks)
+    return {
+        "incident": incident,
+        "title": _first(
+            story.annotations.get(f"summary_{language}"), incident.title, incident.service, incident.name
+        ),
+        "client": one_line(story.client, 40),
+        "place": one_line(story.labels.get("region", ""), 40),
+        "description": _first(
+            story.annotations.get(f"description_{language}"), story.annotations.get("description"), limit=600
+        ),
+        "alerts": story.alerts,
+        "clock": clock,
+        "left": _span(clock.due_at - now, language) if clock else "",
+        "late": bool(clock and clock.due_at < now),
+        "since": incident.began_at,
+        "lasting": _span(max(now - incident.began_at, timedelta()), language),
+        "failovers": [one_line(line, 300) for line in story.failovers],
+        "newest": one_line(story.failovers[-1], 90) if story.failovers else "",
+        "missed": story.missed,
+    }
 
 
 def _first(*texts: str | None, limit: int = 120) -> str:

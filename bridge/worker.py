@@ -7,12 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
+from sqlalchemy import Connection
 
 from bridge import audit, failover, operations, paging, reporting
 from bridge.store import incidents, outbox
@@ -76,21 +77,31 @@ class Worker:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def run_tasks(self) -> int:
-        """Claim what is due and hand it to the threads; how many tasks were claimed."""
+        """Claim what is due and hand it to the threads; how many tasks were claimed.
+
+        A channel gets a few threads at most, so that one that hangs delays no other.
+        """
         with self._lock:
-            free = THREADS - self._busy.total()
-            full = [channel for channel, count in self._busy.items() if count >= PER_CHANNEL and channel]
-            if free <= 0 or self._stopping:
+            if self._stopping or self._busy.total() >= THREADS:
                 return 0
-            claimed = self._bridge.database.run(
-                lambda connection: outbox.claim(
-                    connection, self._bridge.owner, self._bridge.now(), tuple(RUN), free, without=full
-                )
-            )
+            now = self._bridge.now()
+            with self._bridge.database.reading() as connection:
+                channels = outbox.due_channels(connection, now, tuple(RUN))
+            claimed = self._bridge.database.run(lambda c: self._claim(c, channels, now)) if channels else []
             self._busy.update(task.channel for task in claimed)
         for task in claimed:
             self._pool.submit(self._run, task)
         return len(claimed)
+
+    def _claim(self, connection: Connection, channels: list[str], now: datetime) -> list[outbox.Task]:
+        claimed: list[outbox.Task] = []
+        for channel in channels:
+            free = THREADS - self._busy.total() - len(claimed)
+            room = min(free, PER_CHANNEL - self._busy[channel]) if channel else free
+            if room > 0:
+                owner = self._bridge.owner
+                claimed += outbox.claim(connection, owner, now, tuple(RUN), room, channel=channel)
+        return claimed
 
     def _run(self, task: outbox.Task) -> None:
         structlog.contextvars.bind_contextvars(task=task.key)

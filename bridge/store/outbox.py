@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, func, or_, select, true, update
 
 from bridge.model import Incident
 from bridge.store.schema import tasks
@@ -72,11 +72,11 @@ def claim(
     kinds: Sequence[str],
     most: int,
     *,
-    without: Sequence[str] = (),
+    channel: str | None = None,
 ) -> list[Task]:
-    """Take due tasks, most severe first, and mark each attempt before it is made.
+    """Take due tasks (of one channel), most severe first, and mark each attempt before it is made.
 
-    Channels in `without` are left alone. Tickets of one incident are updated in the order of its facts.
+    Tickets of one incident are updated in the order of its facts.
     """
     free = or_(tasks.c.lease_until.is_(None), tasks.c.lease_until < now)
     earlier = tasks.alias("earlier")
@@ -89,7 +89,10 @@ def claim(
     due = (
         select(tasks.c.id)
         .where(tasks.c.state == "pending", tasks.c.due_at <= now, free, tasks.c.kind.in_(kinds))
-        .where(tasks.c.channel.not_in(without), or_(tasks.c.kind != "ticket", ~waits))
+        .where(
+            or_(tasks.c.kind != "ticket", ~waits),
+            tasks.c.channel == channel if channel is not None else true(),
+        )
         .order_by(tasks.c.priority, tasks.c.due_at)
         .limit(most)
         .with_for_update(skip_locked=True)
@@ -117,6 +120,18 @@ def claim(
         for row in taken
     ]
     return sorted(found, key=lambda task: (task.priority, task.id))
+
+
+def due_channels(connection: Connection, now: datetime, kinds: Sequence[str]) -> list[str]:
+    """Channels with something to do, the most severe first."""
+    free = or_(tasks.c.lease_until.is_(None), tasks.c.lease_until < now)
+    query = (
+        select(tasks.c.channel)
+        .where(tasks.c.state == "pending", tasks.c.due_at <= now, free, tasks.c.kind.in_(kinds))
+        .group_by(tasks.c.channel)
+        .order_by(func.min(tasks.c.priority), func.min(tasks.c.due_at))
+    )
+    return list(connection.execute(query).scalars())
 
 
 def done(connection: Connection, task: Task, receipt: str, now: datetime) -> bool:

@@ -138,6 +138,8 @@ def source(kind: str, name: str | None) -> Typed:
         candidates = [typed for typed in candidates if typed.name == name]
     allowed = [typed for typed in candidates if may_ingest(typed.name)]
     if not allowed:
+        known = name if name in bridge().config.sources else "unknown"
+        bridge().metrics.notifications.labels(known, "unauthorized").inc()
         # The same answer for an unknown source and for a wrong token.
         abort(401, "a valid token for this source is needed")
     if len(allowed) > 1:

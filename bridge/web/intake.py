@@ -131,7 +131,8 @@ def _body(bridge: Bridge, typed: Typed) -> bytes:
 def _too_large(bridge: Bridge, typed: Typed, size: int) -> None:
     limit = bridge.config.intake.largest_body
     detail = (
-        f"source {typed.name} sent {size} bytes, more than the {limit} that are taken: its alerts were refused. "
+        f"source {typed.name} sent {size} bytes, more than the {limit} that are taken. "
+        "Its alerts were refused. "
         "Raise intake.largest_body, or group less in Alertmanager (group_by, max_alerts)."
     )
     _self_incident(

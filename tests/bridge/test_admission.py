@@ -44,7 +44,12 @@ def test_a_repeat_changes_nothing_but_when_it_was_last_seen(bridge, clock):
 
 
 def test_alerts_of_one_key_share_an_incident_and_others_do_not(bridge):
-    tell(bridge, alert(starts=START, region="eu"), alert(starts=START, region="us"), alert(starts=START, gateway="wechat"))
+    tell(
+        bridge,
+        alert(starts=START, region="eu"),
+        alert(starts=START, region="us"),
+        alert(starts=START, gateway="wechat"),
+    )
     assert [read(bridge, number).firing for number in (1, 2)] == [2, 1]
 
 
@@ -63,7 +68,11 @@ def test_service_is_restored_when_the_last_alert_ends_but_a_person_closes(bridge
     assert read(bridge).status is Status.TRIGGERED
     tell(bridge, alert(starts=START, ends=clock.moment, region="us"))
     incident = read(bridge)
-    assert (incident.status, incident.resolved_at, incident.escalate_at) == (Status.RESOLVED, clock.moment, None)
+    assert (incident.status, incident.resolved_at, incident.escalate_at) == (
+        Status.RESOLVED,
+        clock.moment,
+        None,
+    )
     assert pages(bridge, "resolved") == [("li", "li-chat")]
 
 
@@ -121,7 +130,10 @@ def test_a_truncated_delivery_never_closes_what_it_does_not_list(bridge):
     tell(bridge, alert(starts=START, ends=START, region="eu"), hidden=37)
     assert read(bridge).status is Status.TRIGGERED
     with bridge.database.reading() as connection:
-        assert connection.execute(select(deliveries.c.hidden).order_by(deliveries.c.id)).scalars().all() == [0, 37]
+        assert connection.execute(select(deliveries.c.hidden).order_by(deliveries.c.id)).scalars().all() == [
+            0,
+            37,
+        ]
 
 
 def test_a_more_urgent_alert_raises_the_incident_and_pages_again(make_bridge, clock):
@@ -155,7 +167,11 @@ def test_a_priority_that_does_not_page_opens_a_ticket_quietly(bridge):
 
 
 def test_route_labels_speak_where_no_rule_does(bridge):
-    tell(bridge, alert("X", starts=START, severity="", client="", service="", gateway=""), route_labels={"priority": "P2", "client": "nord"})
+    tell(
+        bridge,
+        alert("X", starts=START, severity="", client="", service="", gateway=""),
+        route_labels={"priority": "P2", "client": "nord"},
+    )
     assert (read(bridge).priority, read(bridge).client) == (Priority.P2, "nord")
 
 
@@ -250,7 +266,9 @@ def test_firing_and_resolved_copies_in_any_order_end_in_the_same_state(bridge):
         for make in order:
             tell(bridge, make(f"r{number}"))
     with bridge.database.reading() as connection:
-        rows = connection.execute(select(alerts.c.starts_at, alerts.c.ends_at, alerts.c.state).distinct()).all()
+        rows = connection.execute(
+            select(alerts.c.starts_at, alerts.c.ends_at, alerts.c.state).distinct()
+        ).all()
     assert sorted(rows) == [
         (START, START + MINUTE, "resolved"),
         (START + 2 * MINUTE, START + 3 * MINUTE, "resolved"),

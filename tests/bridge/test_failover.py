@@ -248,7 +248,12 @@ def test_a_run_whose_worker_died_is_never_called_again(make, gateway, clock, fou
     bridge = make()
     tell(bridge, alert(starts=START))
     decide(bridge)
-    gone = {"state": found_in, "acted_at": clock(), "owner": "dead", "lease_until": clock() + timedelta(seconds=30)}
+    gone = {
+        "state": found_in,
+        "acted_at": clock(),
+        "owner": "dead",
+        "lease_until": clock() + timedelta(seconds=30),
+    }
     bridge.database.run(lambda connection: connection.execute(update(failover_runs).values(gone)))
     assert failover.take_steps(bridge) == 0, "its lease still lasts"
     clock.forward(seconds=31)
@@ -302,7 +307,9 @@ def test_a_dry_run_shows_every_guard_and_changes_nothing(make, gateway):
 
 
 @responses.activate
-def test_an_action_that_breaks_the_program_leaves_the_run_unknown_not_hanging(make, gateway, clock, monkeypatch):
+def test_an_action_that_breaks_the_program_leaves_the_run_unknown_not_hanging(
+    make, gateway, clock, monkeypatch
+):
     bridge = make()
     responses.add_passthru(gateway.url)
 
@@ -311,7 +318,11 @@ def test_an_action_that_breaks_the_program_leaves_the_run_unknown_not_hanging(ma
 
     entries = failover.registry.actions.entries()
     entry = entries["http"]
-    monkeypatch.setattr(failover.registry.actions, "entries", lambda: {"http": type(entry)(entry.name, entry.settings, broken, "")})
+    monkeypatch.setattr(
+        failover.registry.actions,
+        "entries",
+        lambda: {"http": type(entry)(entry.name, entry.settings, broken, "")},
+    )
     tell(bridge, alert(starts=START))
     decide(bridge)
     go_on(bridge, clock)

@@ -123,7 +123,11 @@ def test_no_page_starts_after_somebody_took_the_incident(sent):
 
 @responses.activate
 def test_a_full_budget_delays_without_counting_an_attempt(sent, clock):
-    object.__setattr__(sent.config, "channels", {**sent.config.channels, "li-chat": _webhook("li-chat", PRIMARY, per_minute=1)})
+    object.__setattr__(
+        sent.config,
+        "channels",
+        {**sent.config.channels, "li-chat": _webhook("li-chat", PRIMARY, per_minute=1)},
+    )
     responses.post(PRIMARY, status=200)
     tell(sent, alert(starts=START, gateway="wechat"))
     work(sent)
@@ -137,7 +141,9 @@ def test_a_full_budget_delays_without_counting_an_attempt(sent, clock):
 @responses.activate
 def test_the_reserve_of_a_months_budget_is_kept_for_p1(sent):
     object.__setattr__(
-        sent.config, "channels", {**sent.config.channels, "li-chat": _webhook("li-chat", PRIMARY, per_month=2, reserve_p1=1)}
+        sent.config,
+        "channels",
+        {**sent.config.channels, "li-chat": _webhook("li-chat", PRIMARY, per_month=2, reserve_p1=1)},
     )
     responses.post(PRIMARY, status=200)
     work(sent)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support import expected_conditions
+from selenium.webdriver.support.ui import WebDriverWait
 from werkzeug.serving import make_server
 
 from bridge.intake import Intake
@@ -40,7 +42,7 @@ class Browser:
         self.open("/sign-in")
         self.type("#name", name)
         self.type("#password", PASSWORD)
-        self.press("main button.primary")
+        self.follow("main button.primary")
 
     def type(self, selector: str, text: str) -> None:
         """Type into a field."""
@@ -49,6 +51,14 @@ class Browser:
     def press(self, selector: str) -> None:
         """Click what a person would click; fails where something covers it."""
         self.driver.find_element(By.CSS_SELECTOR, selector).click()
+
+    def follow(self, selector: str) -> None:
+        """Click what leads to another page, and wait until that has arrived to its last line."""
+        before = self.driver.find_element(By.TAG_NAME, "html")
+        self.press(selector)
+        waiting = WebDriverWait(self.driver, 15, poll_frequency=0.1)
+        waiting.until(expected_conditions.staleness_of(before))
+        waiting.until(expected_conditions.presence_of_element_located((By.CSS_SELECTOR, "footer.bottom")))
 
     def text(self, selector: str = "body") -> str:
         """The visible text of an element."""

@@ -36,7 +36,7 @@ def test_acknowledge_from_the_now_page_on_a_phone(site: Site, browser: Browser):
     site.person("wang")
     browser.sign_in("wang")
     assert "nobody yet" in browser.text("main")
-    browser.press("#acknowledge-1")
+    browser.follow("#acknowledge-1")
     assert "wang" in browser.text(".who")
     assert "acknowledged" in browser.text(".act")
     assert browser.count("#acknowledge-1") == 0
@@ -74,15 +74,15 @@ def test_the_bar_of_an_incident_is_within_reach_of_the_thumb(site: Site, browser
         offset = browser.driver.execute_script("return scrollY")
         assert PHONE[1] * 0.75 < box["y"] - offset < PHONE[1] - box["height"] + 1
         assert box["height"] >= 40
-    browser.press("#acknowledge")
+    browser.follow("#acknowledge")
     browser.press("#resolve summary")
     browser.type("#resolve-text", "switched to the standby")
-    browser.press("#resolve button")
+    browser.follow("#resolve button")
     browser.press("#close summary")
     browser.press("#close button")  # the browser asks for the cause before anything is sent
     assert browser.count("#close[open] textarea:invalid") == 1
     browser.type("#cause", "an expired certificate")
-    browser.press("#close button")
+    browser.follow("#close button")
     assert "closed" in browser.text(".head")
     assert browser.complaints() == []
 
@@ -141,12 +141,12 @@ def test_everything_works_without_scripts(site: Site, browser: Browser):
     site.person("wang")
     browser.scripts(on=False)
     browser.sign_in("wang")
-    browser.press(".row .title")
-    browser.press("#acknowledge")
+    browser.follow(".row .title")
+    browser.follow("#acknowledge")
     browser.press("label[for=show-alerts]")
     assert "Acknowledged" not in browser.text(".show ol")
     browser.press("label[for=show-people]")
     assert "Acknowledged" in browser.text(".show ol")
     browser.type("#note", "seen")
-    browser.press(".note button")
+    browser.follow(".note button")
     assert "seen" in browser.text(".show ol")

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.demo.loopback import Heard, call
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.demo.gateway import EU, Gateway, GatewayConfig
 from bridge.demo.stack import free_port
 from bridge.demo.switchboard import Switchboard, SwitchOrder, Trouble, Verdict, sign
 from bridge.demo.traffic import Mode
+from tests.demo.loopback import Heard, call
 
 STANDBY = b'{"active": "standby"}'
 PRIMARY = b'{"active": "primary"}'

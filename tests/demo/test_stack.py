@@ -16,11 +16,11 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from tests.demo.loopback import Receiver, call
 
 from bridge.demo.gateway import EU, Gateway
 from bridge.demo.stack import ProgramFailed, Stack, StackConfig, backfill, free_port, gateway_targets, missing
 from bridge.demo.traffic import Mode
+from tests.demo.loopback import Receiver, call
 
 SWITCH = b'{"active": "standby"}'
 TIMEOUT = "PaymentGatewayTimeout"

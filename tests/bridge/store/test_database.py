@@ -101,7 +101,11 @@ def test_two_writers_wait_for_each_other_instead_of_failing(store):
 
     def count(_: int) -> None:
         for _ in range(20):
-            store.run(lambda c: c.execute(counters.update().where(counters.c.name == "x").values(value=counters.c.value + 1)))
+            store.run(
+                lambda c: c.execute(
+                    counters.update().where(counters.c.name == "x").values(value=counters.c.value + 1)
+                )
+            )
 
     threads = [threading.Thread(target=count, args=(n,)) for n in range(4)]
     for thread in threads:

@@ -29,7 +29,9 @@ def add(store, *keys, due_at=START, kind="page", channel="chat", priority="P1"):
 
 
 def claim(store, owner="a", now=START, most=10, **how):
-    return store.run(lambda connection: outbox.claim(connection, owner, now, how.pop("kinds", KINDS), most, **how))
+    return store.run(
+        lambda connection: outbox.claim(connection, owner, now, how.pop("kinds", KINDS), most, **how)
+    )
 
 
 def test_a_task_is_claimed_once_while_its_lease_lasts(store):
@@ -66,10 +68,12 @@ def test_the_most_severe_task_is_claimed_first(store):
     assert [task.key for task in claim(store, most=1)] == ["p1"]
 
 
-def test_a_channel_that_is_full_is_left_alone(store):
-    add(store, "slow", channel="slow")
-    add(store, "quick", channel="quick")
-    assert [task.key for task in claim(store, without=["slow"])] == ["quick"]
+def test_a_channel_is_claimed_by_itself_and_the_most_severe_one_is_named_first(store):
+    add(store, "slow", channel="slow", priority="P2")
+    add(store, "quick", channel="quick", priority="P1")
+    with store.reading() as connection:
+        assert outbox.due_channels(connection, START, KINDS) == ["quick", "slow"]
+    assert [task.key for task in claim(store, channel="quick")] == ["quick"]
 
 
 def test_tickets_of_one_incident_are_updated_one_after_the_other(store):

@@ -57,7 +57,9 @@ def test_pages_follow_one_another_without_gaps(filled, client, token):
     assert seen == ["INC-3", "INC-2", "INC-1"]
 
 
-@pytest.mark.parametrize("query", ["cursor=nonsense", "limit=x", "since=yesterday", "cursor=djE6OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5"])
+@pytest.mark.parametrize(
+    "query", ["cursor=nonsense", "limit=x", "since=yesterday", "cursor=djE6OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5"]
+)
 def test_a_wrong_question_is_400_in_plain_words(filled, client, token, query):
     answer = client.get(f"/api/v1/incidents?{query}", headers=token("api:read"))
     assert answer.status_code == 400
@@ -83,7 +85,9 @@ def test_verbs_change_the_incident(filled, client, token):
     headers = token("api:write")
     answer = client.post("/api/v1/incidents/1/acknowledge", headers=headers)
     assert (answer.status_code, answer.json["status"]) == (200, "acknowledged")
-    assert client.post("/api/v1/incidents/1/note", json={"text": "looking"}, headers=headers).status_code == 200
+    assert (
+        client.post("/api/v1/incidents/1/note", json={"text": "looking"}, headers=headers).status_code == 200
+    )
     assert client.post("/api/v1/incidents/1/resolve", headers=headers).json["status"] == "resolved"
     refused = client.post("/api/v1/incidents/1/close", headers=headers)
     assert (refused.status_code, "say what the cause was" in refused.json["detail"]) == (409, True)
@@ -110,13 +114,17 @@ def test_what_does_not_exist_is_404(filled, client, token):
 def test_the_kill_switch_is_pressed_and_released(bridge, client, token):
     headers = token("api:write")
     pressed = client.post("/api/v1/failovers/stop", json={"reason": "sale day"}, headers=headers).json
-    assert [(row["scope"], row["stopped"], row["reason"]) for row in pressed["items"]] == [("all", True, "sale day")]
+    assert [(row["scope"], row["stopped"], row["reason"]) for row in pressed["items"]] == [
+        ("all", True, "sale day")
+    ]
     assert client.post("/api/v1/failovers/resume", headers=headers).json["items"][0]["stopped"] is False
 
 
 def test_who_is_on_call_is_told_for_any_moment(bridge, client, token):
     headers = token("api:read")
-    assert client.get("/api/v1/oncall", headers=headers).json["items"] == [{"schedule": "payments", "responder": "li"}]
+    assert client.get("/api/v1/oncall", headers=headers).json["items"] == [
+        {"schedule": "payments", "responder": "li"}
+    ]
     later = client.get("/api/v1/oncall?at=2026-11-30T02:00:00Z", headers=headers).json["items"]
     assert later == [{"schedule": "payments", "responder": "han"}]
 

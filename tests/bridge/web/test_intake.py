@@ -27,7 +27,9 @@ def test_a_real_delivery_is_stored_before_it_is_answered(bridge, client):
     assert answer.status_code == 200
     assert answer.json == {"trace": answer.json["trace"], "alerts": 1, "new": 1, "incidents": ["INC-1"]}
     with bridge.database.reading() as connection:
-        assert connection.execute(select(deliveries.c.trace, deliveries.c.source)).all() == [(answer.json["trace"], "main")]
+        assert connection.execute(select(deliveries.c.trace, deliveries.c.source)).all() == [
+            (answer.json["trace"], "main")
+        ]
 
 
 def test_the_same_delivery_again_is_recognised(bridge, client):
@@ -76,12 +78,19 @@ def test_basic_with_the_token_as_password_is_taken(client):
 
 def test_a_scoped_token_serves_its_sources_only(client, token):
     scoped = token("ingest:second")
-    assert client.post("/ingest/alertmanager/second", data=payload("firing_single"), headers=scoped).status_code == 200
+    assert (
+        client.post("/ingest/alertmanager/second", data=payload("firing_single"), headers=scoped).status_code
+        == 200
+    )
     assert client.post(PATH, data=payload("firing_single"), headers=scoped).status_code == 401
 
 
 def test_without_a_name_the_token_tells_the_source(bridge, client):
-    client.post("/ingest/alertmanager", data=payload("firing_single"), headers={"Authorization": "Bearer other-secret"})
+    client.post(
+        "/ingest/alertmanager",
+        data=payload("firing_single"),
+        headers={"Authorization": "Bearer other-secret"},
+    )
     with bridge.database.reading() as connection:
         assert connection.execute(select(alerts.c.source)).scalars().all() == ["second"]
 
@@ -128,7 +137,9 @@ def test_one_bad_alert_does_not_stop_the_others(bridge, client):
     answer = client.post(PATH, data=json.dumps(body), headers=MAIN)
     assert (answer.status_code, answer.json["new"]) == (200, 3)
     with bridge.database.reading() as connection:
-        assert connection.execute(select(deliveries.c.flaws)).scalar_one() == ["an alert without labels was left out"]
+        assert connection.execute(select(deliveries.c.flaws)).scalar_one() == [
+            "an alert without labels was left out"
+        ]
 
 
 def test_a_body_over_the_limit_is_413_with_a_self_incident(make_bridge, request):
@@ -145,13 +156,17 @@ def test_a_body_over_the_limit_is_413_with_a_self_incident(make_bridge, request)
     packed = gzip.compress(payload("group_1000") * 3)
     zipped = {**MAIN, "Content-Encoding": "gzip"}
     assert client.post(PATH, data=packed, headers=zipped).status_code == 413
-    assert client.post(PATH, data=payload("group_1000")).status_code == 401, "only the authentic may open incidents"
+    assert client.post(PATH, data=payload("group_1000")).status_code == 401, (
+        "only the authentic may open incidents"
+    )
     assert read(bridge, 2).title == "A webhook was too large and was refused"
     assert count(bridge, incidents) == 2
 
 
 def test_a_gzip_body_is_unpacked(client):
-    answer = client.post(PATH, data=gzip.compress(payload("group_1000")), headers={**MAIN, "Content-Encoding": "gzip"})
+    answer = client.post(
+        PATH, data=gzip.compress(payload("group_1000")), headers={**MAIN, "Content-Encoding": "gzip"}
+    )
     assert (answer.status_code, answer.json["alerts"]) == (200, 1000)
 
 
@@ -165,7 +180,9 @@ def test_a_database_that_is_away_is_503_and_the_sender_repeats(client, intake, m
     assert "disk full" not in answer.text, "nothing about our insides"
 
 
-def test_a_delivery_that_breaks_the_program_is_kept_instead_of_blocking_its_group(bridge, client, intake, monkeypatch):
+def test_a_delivery_that_breaks_the_program_is_kept_instead_of_blocking_its_group(
+    bridge, client, intake, monkeypatch
+):
     def broken(_):
         raise ZeroDivisionError
 
@@ -184,7 +201,18 @@ def test_hostile_labels_are_stored_as_they_came(bridge, client):
 
 
 def test_nul_and_lone_surrogates_become_visible_marks_on_both_databases(bridge, client):
-    body = json.dumps({"version": "4", "alerts": [{"status": "firing", "labels": {"alertname": "a\x00b\ud800c"}, "startsAt": "2026-11-25T01:00:00Z"}]})
+    body = json.dumps(
+        {
+            "version": "4",
+            "alerts": [
+                {
+                    "status": "firing",
+                    "labels": {"alertname": "a\x00b\ud800c"},
+                    "startsAt": "2026-11-25T01:00:00Z",
+                }
+            ],
+        }
+    )
     assert client.post(PATH, data=body, headers=MAIN).json["new"] == 1
     with bridge.database.reading() as connection:
         assert connection.execute(select(alerts.c.labels)).scalar_one() == {"alertname": "a\u2400b?c"}
@@ -194,7 +222,11 @@ def test_a_problem_reported_by_a_person_becomes_an_incident(bridge, client):
     report = {"title": "Orders are slow", "client": "acme", "priority": "P1", "description": "since noon"}
     answer = client.post("/ingest/form", json=report, headers={"Authorization": "Bearer form-secret"})
     assert answer.json["incidents"] == ["INC-1"]
-    assert (read(bridge).title, read(bridge).priority, read(bridge).client) == ("Orders are slow", "P1", "acme")
+    assert (read(bridge).title, read(bridge).priority, read(bridge).client) == (
+        "Orders are slow",
+        "P1",
+        "acme",
+    )
 
 
 def test_only_posts_are_taken(client):
