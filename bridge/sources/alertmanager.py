@@ -67,7 +67,7 @@ def decode(settings: Settings, delivery: Delivery) -> Notification:
     if not wire.alerts:
         raise NotUnderstood("`alerts` is empty: there is nothing to act on")
     if wire.version not in ("4", 4):
-        seen.flaws.append(f"version {_written(wire.version)[:40]!r} of the webhook is read like version 4")
+        raise NotUnderstood(f"version {_written(wire.version)[:40]!r} of the webhook; this reads version 4")
     found = [_alert(raw, delivery, seen) for raw in wire.alerts]
     alerts = tuple(alert for alert in found if alert is not None)
     if not alerts:

@@ -10,8 +10,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-_HIDDEN = (".venv", ".git", "build", "dist", "var", "fixtures", "node_modules", ".hypothesis", ".pytest_cache")
-_FENCE = re.compile(r"^(?P<indent> *)```(?P<kind>[\w.-]*)[^\n]*\n(?P<text>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE)
+_HIDDEN = (
+    ".venv",
+    ".git",
+    "build",
+    "dist",
+    "var",
+    "fixtures",
+    "node_modules",
+    ".hypothesis",
+    ".pytest_cache",
+)
+_FENCE = re.compile(
+    r"^(?P<indent> *)```(?P<kind>[\w.-]*)[^\n]*\n(?P<text>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE
+)
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^()\s]+)\)")
 _CODE = re.compile(r"`([^`\n]+)`")
 
@@ -111,8 +123,15 @@ def anchors(text: str) -> set[str]:
 
 def command_lines(text: str) -> Iterator[str]:
     """Every `bridge …` command line shown, in code blocks and in backticks."""
-    shown = [line for block in blocks(text) if block.kind in ("", "sh", "console", "text") for line in block.text.splitlines()]
-    start = re.compile(r"^(?:\$ |[\w=/]+=\S+ )*(?:sudo (?:-u \w+ )?)?(?:\S*\.venv/bin/|docker compose exec bridge )?bridge ([a-z-].*)$")
+    shown = [
+        line
+        for block in blocks(text)
+        if block.kind in ("", "sh", "console", "text")
+        for line in block.text.splitlines()
+    ]
+    start = re.compile(
+        r"^(?:\$ |[\w=/]+=\S+ )*(?:sudo (?:-u \w+ )?)?(?:\S*\.venv/bin/|docker compose exec bridge )?bridge ([a-z-].*)$"
+    )
     for line in (*shown, *codes(text)):
         found = start.match(line.strip())
         if found:

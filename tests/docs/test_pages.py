@@ -24,21 +24,34 @@ def test_every_relative_link_and_its_anchor_lead_somewhere(path: Path) -> None:
             continue
         where, _, anchor = unquote(link).partition("#")
         target = (path.parent / where).resolve() if where else path
-        if not target.exists() or not target.is_relative_to(pages.ROOT) or (anchor and target.suffix == ".md" and anchor not in pages.anchors(target.read_text("utf-8"))):
+        if (
+            not target.exists()
+            or not target.is_relative_to(pages.ROOT)
+            or (anchor and target.suffix == ".md" and anchor not in pages.anchors(target.read_text("utf-8")))
+        ):
             lost.append(link)
     assert lost == []
 
 
 @pytest.mark.parametrize("path", ALL, ids=pages.name)
 def test_every_file_named_in_backticks_exists(path: Path) -> None:
-    named = [code for code in pages.codes(path.read_text("utf-8")) if re.fullmatch(rf"({'|'.join(map(re.escape, _OURS))})/[\w./-]*", code)]
+    named = [
+        code
+        for code in pages.codes(path.read_text("utf-8"))
+        if re.fullmatch(rf"({'|'.join(map(re.escape, _OURS))})/[\w./-]*", code)
+    ]
     lost = [name for name in named if not (pages.ROOT / name).exists() and not (path.parent / name).exists()]
     assert lost == []
 
 
 @pytest.mark.parametrize("path", ALL, ids=pages.name)
 def test_no_document_leads_outside_the_repository(path: Path) -> None:
-    assert re.findall(r"/work\b|\.\./shared|/root\b|/home/|CONTRACT\.md|DESIGN\.md|LOOK\.md", path.read_text("utf-8")) == []
+    assert (
+        re.findall(
+            r"/work\b|\.\./shared|/root\b|/home/|CONTRACT\.md|DESIGN\.md|LOOK\.md", path.read_text("utf-8")
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize("path", ALL, ids=pages.name)
@@ -51,10 +64,17 @@ def test_code_blocks_are_closed_and_headings_are_not_repeated(path: Path) -> Non
 
 
 def test_every_page_of_docs_is_reached_from_the_readme_or_the_list_of_decisions() -> None:
-    reached = {(pages.ROOT / link.partition("#")[0]).resolve() for link in pages.links(pages.read("README.md"))}
+    reached = {
+        (pages.ROOT / link.partition("#")[0]).resolve() for link in pages.links(pages.read("README.md"))
+    }
     adrs = {(pages.DOCS / "adr" / link).resolve() for link in pages.links(pages.read("docs/adr/README.md"))}
-    runbooks = {(pages.DOCS / "runbooks" / link).resolve() for link in pages.links(pages.read("docs/runbooks/README.md"))}
-    assert [pages.name(path) for path in pages.DOCS.rglob("*.md") if path not in reached | adrs | runbooks] == []
+    runbooks = {
+        (pages.DOCS / "runbooks" / link).resolve()
+        for link in pages.links(pages.read("docs/runbooks/README.md"))
+    }
+    assert [
+        pages.name(path) for path in pages.DOCS.rglob("*.md") if path not in reached | adrs | runbooks
+    ] == []
 
 
 def test_decision_records_are_numbered_without_gaps() -> None:
@@ -63,7 +83,9 @@ def test_decision_records_are_numbered_without_gaps() -> None:
     assert len(numbers) >= 15
 
 
-@pytest.mark.parametrize("path", [path for path in ADRS if path.name != "README.md"], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [path for path in ADRS if path.name != "README.md"], ids=lambda path: path.stem
+)
 def test_a_decision_record_has_its_number_and_the_four_parts(path: Path) -> None:
     first, *parts = pages.headings(path.read_text("utf-8"))
     assert first.startswith(f"{int(path.name[:4])}. ")

@@ -53,7 +53,9 @@ def test_a_commands_options_and_arguments_stand_under_its_heading(name: str) -> 
 def test_defaults_and_choices_of_options_are_told(name: str) -> None:
     for option in (each for each in COMMANDS[name].params if isinstance(each, click.Option)):
         known = option.type.choices if isinstance(option.type, click.Choice) else ()
-        shown = {str(option.default)} if isinstance(option.default, str | int) and not option.is_flag else set()
+        shown = (
+            {str(option.default)} if isinstance(option.default, str | int) and not option.is_flag else set()
+        )
         for text in filter(None, {*known, *shown}):
             assert f"`{text}`" in CLI[name], (option.name, text)
 
@@ -104,7 +106,9 @@ def test_a_wrong_command_line_is_found(line: str) -> None:
     assert complaint(line)
 
 
-@pytest.mark.parametrize("line", ["run --demo", "token add NAME --scope api:read", "--config x.yml check", "db restore FILE"])
+@pytest.mark.parametrize(
+    "line", ["run --demo", "token add NAME --scope api:read", "--config x.yml check", "db restore FILE"]
+)
 def test_a_right_command_line_is_taken(line: str) -> None:
     assert complaint(line) == ""
 
@@ -118,7 +122,9 @@ def test_every_route_stands_in_http_md_and_no_route_is_invented(app: Flask) -> N
     }
     told = {
         f"{method} {path}"
-        for methods, path in re.findall(r"`((?:[A-Z]+,)*[A-Z]+) (/\S*?)`", pages.prose(pages.read("docs/http.md")))
+        for methods, path in re.findall(
+            r"`((?:[A-Z]+,)*[A-Z]+) (/\S*?)`", pages.prose(pages.read("docs/http.md"))
+        )
         for method in methods.split(",")
     }
     assert told == routes
@@ -153,7 +159,11 @@ def test_a_report_sections_thresholds_stand_in_reports_md(entry: registry.Entry)
 
 
 def test_every_system_package_stands_in_install_md_with_its_use() -> None:
-    lines = [line.split()[:2] for line in pages.read("packages.txt").splitlines() if line.strip() and not line.startswith("#")]
+    lines = [
+        line.split()[:2]
+        for line in pages.read("packages.txt").splitlines()
+        if line.strip() and not line.startswith("#")
+    ]
     told = pages.table(pages.sections(pages.read("docs/install.md"))["System packages"])
     assert {name: cells[0] for name, cells in told.items()} == dict(lines)
 
