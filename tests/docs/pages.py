@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ def read(document: str) -> str:
 def blocks(text: str) -> list[Block]:
     """The code blocks of a document."""
     return [
-        Block(found["kind"], found["text"], text.count("\n", 0, found.start()) + 1)
+        Block(found["kind"], textwrap.dedent(found["text"]), text.count("\n", 0, found.start()) + 1)
         for found in _FENCE.finditer(text)
     ]
 
@@ -129,9 +130,8 @@ def command_lines(text: str) -> Iterator[str]:
         if block.kind in ("", "sh", "console", "text")
         for line in block.text.splitlines()
     ]
-    start = re.compile(
-        r"^(?:\$ |[\w=/]+=\S+ )*(?:sudo (?:-u \w+ )?)?(?:\S*\.venv/bin/|docker compose exec bridge )?bridge ([a-z-].*)$"
-    )
+    before = r"(?:\$ |[\w=/]+=\S+ )*(?:sudo (?:-u \w+ )?)?(?:\S*\.venv/bin/|docker compose exec bridge )?"
+    start = re.compile(rf"^{before}bridge ([a-z-].*)$")
     for line in (*shown, *codes(text)):
         found = start.match(line.strip())
         if found:
