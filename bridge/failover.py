@@ -1,22 +1,23 @@
 """Running a failover plan: intent, pre-check, act, verify, outcome. Each step is a row before it is a call.
 
 A step is taken under a lease. A run that is found in `acting` after its lease ended was cut off in the
-middle of its call: it becomes `unknown` and is read back, never called again.
+middle of its call: it becomes `unknown` and is read back, never called again. `unknown` stays the outcome
+when reading back does not tell either.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
 
-from bridge import guards, prometheus, registry
-from bridge.config.settings import PlanSettings, Probe, Typed
-from bridge.delivery import DeliveryError
+from bridge import guards, registry
+from bridge.config.settings import PlanSettings, Typed
 from bridge.guards import GuardVerdict, Mode
 from bridge.model import ActionCall, ActionResult, Actor, Change, Effect, Fact
+from bridge.probing import ProbeResult, look
 from bridge.store import failovers, incidents, outbox
 from bridge.store.failovers import Run
 from bridge.store.record import record
@@ -25,17 +26,7 @@ from bridge.wiring import Bridge
 log = structlog.get_logger(__name__)
 
 BETWEEN_LOOKS = timedelta(seconds=1)
-PROBE_SECONDS = 5.0
 FAILOVER = Actor("failover", "worker")
-
-
-@dataclass(frozen=True)
-class ProbeResult:
-    """One probe and what it said."""
-
-    probe: str
-    holds: bool
-    said: str
 
 
 class NoSuchPlan(LookupError):
@@ -77,7 +68,7 @@ def dry_run(bridge: Bridge, name: str) -> tuple[tuple[GuardVerdict, ...], list[P
     with bridge.database.reading() as connection:
         seen = failovers.situation(connection, name, now, now, incident_open=True, by_hand=False)
     verdicts = guards.judge(plan.mode, _limits(plan), seen, now)
-    return verdicts, [_look(bridge, plan, probe) for probe in plan.precheck]
+    return verdicts, [look(bridge, plan, probe) for probe in plan.precheck]
 
 
 def stop(bridge: Bridge, by: Actor, reason: str, scope: str = "all", *, stopped: bool = True) -> None:
@@ -157,7 +148,7 @@ def _check_and_act(bridge: Bridge, run: Run, plan: PlanSettings) -> None:
         return
     run = replace(run, state="checking")
     probes = plan.precheck if run.direction == "to_standby" else []
-    failed = [result for probe in probes if not (result := _look(bridge, plan, probe)).holds]
+    failed = [result for probe in probes if not (result := look(bridge, plan, probe)).holds]
     if failed:
         _finish(bridge, run, "refused", "pre-check: " + "; ".join(f"{r.probe}: {r.said}" for r in failed))
     elif plan.mode is Mode.SHADOW and not by_hand:
@@ -172,7 +163,7 @@ def _act(bridge: Bridge, run: Run, action: Typed) -> None:
     """Commit `acting`, with the kill switch and the plan's age read once more, and only then call."""
     refusal = bridge.database.run(lambda connection: _last_look(connection, bridge, run))
     if refusal:
-        _finish(bridge, run, "expired" if "old" in refusal else "blocked", refusal)
+        _finish(bridge, run, *refusal)
         return
     run = replace(run, state="acting", acted_at=bridge.now())
     entry = registry.actions.entries()[action.type]
@@ -185,23 +176,35 @@ def _act(bridge: Bridge, run: Run, action: Typed) -> None:
     if result.outcome == "refused":
         _finish(bridge, run, "failed", f"the target refused: {result.said}")
     else:
-        said = "lost answer, reading back" if result.outcome == "unknown" else result.said
-        _moved(bridge, run, "verifying", detail=said, next_at=bridge.now(), lease_until=None)
+        _called(bridge, run, "unknown" if result.outcome == "unknown" else "verifying", result.said)
 
 
-def _last_look(connection: Connection, bridge: Bridge, run: Run) -> str:
-    """Why the call must not be made after all; empty when it may. Marks the run as acting."""
+def _last_look(connection: Connection, bridge: Bridge, run: Run) -> tuple[str, str] | None:
+    """State and reason when the call must not be made after all; else marks the run as acting."""
     now = bridge.now()
     if failovers.is_stopped(connection, run.plan) is not False:
-        return "kill_switch: pressed or unreadable"
+        return "blocked", "kill_switch: pressed or unreadable"
     age = (now - run.started_at).total_seconds()
     if age > guards.VALID_SECONDS:
-        return f"valid: the decision is {age:.0f} s old"
-    if not failovers.move(
-        connection, run, bridge.owner, "acting", acted_at=now, lease_until=now + failovers.LEASE
-    ):
-        return "somebody else took the run over"
-    return ""
+        return "expired", f"the decision is {age:.0f} s old"
+    lease = now + failovers.LEASE
+    if not failovers.move(connection, run, bridge.owner, "acting", acted_at=now, lease_until=lease):
+        return "blocked", "somebody else took the run over"
+    return None
+
+
+def _called(bridge: Bridge, run: Run, state: str, detail: str) -> None:
+    """The call was made: say so on the timeline, and look at the world from now on."""
+
+    def work(connection: Connection) -> None:
+        now = bridge.now()
+        moved = failovers.move(
+            connection, run, bridge.owner, state, detail=detail, next_at=now, lease_until=None
+        )
+        if moved:
+            _tell(connection, bridge, replace(run, state=state, detail=detail), now, page=False)
+
+    bridge.database.run(work)
 
 
 def _found_cut_off(bridge: Bridge, run: Run) -> None:
@@ -209,55 +212,25 @@ def _found_cut_off(bridge: Bridge, run: Run) -> None:
     if run.state == "checking":
         _finish(bridge, run, "expired", "cut off before the call: nothing was switched")
     else:
-        _moved(
-            bridge,
-            run,
-            "verifying",
-            detail="lost answer, reading back",
-            next_at=bridge.now(),
-            lease_until=None,
-        )
+        _called(bridge, run, "unknown", "its worker died in the middle of the call: reading back")
 
 
 def _verify(bridge: Bridge, run: Run, plan: PlanSettings) -> None:
     """Look at the world until every probe holds or the longest patience has ended."""
     if run.direction != "to_standby":
-        _finish(bridge, run, "unknown" if _lost(run) else "done", run.detail or "switched back")
+        _finish(bridge, run, "unknown" if run.state == "unknown" else "done", run.detail)
         return
-    open_ = [result for probe in plan.verify if not (result := _look(bridge, plan, probe)).holds]
+    open_ = [result for probe in plan.verify if not (result := look(bridge, plan, probe)).holds]
     now = bridge.now()
     acted_at = run.acted_at or run.started_at
     patience = max(probe.within for probe in plan.verify)
     if not open_:
         _finish(bridge, run, "done", f"switched, verified after {(now - acted_at).total_seconds():.0f} s")
     elif now < acted_at + patience:
-        _moved(bridge, run, "verifying", next_at=now + BETWEEN_LOOKS, lease_until=None)
+        _moved(bridge, run, run.state, next_at=now + BETWEEN_LOOKS, lease_until=None)
     else:
         said = "; ".join(f"{result.probe}: {result.said}" for result in open_)
-        _finish(bridge, run, "unknown" if _lost(run) else "failed", f"not verified: {said}")
-
-
-def _lost(run: Run) -> bool:
-    return run.detail.startswith("lost answer")
-
-
-def _look(bridge: Bridge, plan: PlanSettings, probe: Probe) -> ProbeResult:
-    """Ask one probe; no answer is not a yes."""
-    try:
-        if probe.http:
-            status = bridge.outbound.call("GET", probe.http, seconds=PROBE_SECONDS).status
-            return ProbeResult("http probe", 200 <= status < 300, f"answered {status}")
-        holds = prometheus.holds(
-            bridge.outbound, _prometheus(bridge, plan), probe.promql, seconds=PROBE_SECONDS
-        )
-        return ProbeResult(probe.promql, holds, "holds" if holds else "does not hold")
-    except DeliveryError as error:
-        return ProbeResult(probe.promql or "http probe", False, str(error))
-
-
-def _prometheus(bridge: Bridge, plan: PlanSettings) -> str:
-    servers = (typed.settings.prometheus for typed in bridge.config.sources.values())
-    return plan.prometheus or next(filter(None, servers), "")
+        _finish(bridge, run, "unknown" if run.state == "unknown" else "failed", f"not verified: {said}")
 
 
 def _limits(plan: PlanSettings | None) -> guards.Limits:
@@ -296,7 +269,7 @@ def _finish(bridge: Bridge, run: Run, state: str, detail: str) -> None:
         log.info("failover ended", plan=run.plan, token=run.token, state=state, detail=detail)
 
 
-def _tell(connection: Connection, bridge: Bridge, run: Run, now: datetime) -> None:
+def _tell(connection: Connection, bridge: Bridge, run: Run, now: datetime, *, page: bool = True) -> None:
     if run.incident is None:
         return
     incident = incidents.read(connection, run.incident, lock=True)
@@ -304,10 +277,10 @@ def _tell(connection: Connection, bridge: Bridge, run: Run, now: datetime) -> No
     data = {"plan": run.plan, "token": run.token, "state": run.state}
     fact = Fact(at=now, kind="failover", by=FAILOVER, text=text, data=data)
     targets = [target for step in incident.policy.steps[:1] for target in step.notify]
-    page = Effect(
+    message = Effect(
         kind="page",
         key=f"{incident.name}/failover/{run.token}/{run.state}",
         data={"reason": "failover", "targets": targets},
     )
-    change = Change(incident=incident, facts=(fact,), effects=(page,))
+    change = Change(incident=incident, facts=(fact,), effects=(message,) if page else ())
     record(connection, change, bridge.arrangements, now)

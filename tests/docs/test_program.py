@@ -1,4 +1,4 @@
-"""Every command, route, metric, family entry, package and make target stands in the documents, and no other."""
+"""Every command, route, metric, family entry, package and make target is in the documents, and no other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from tests.docs import pages
 FAMILIES = (registry.sources, registry.channels, registry.trackers, registry.actions, registry.sections)
 CLI = pages.sections(pages.read("docs/cli.md"))
 OF_TARGETS = r"^([a-z-]+):.*##"
-_OUR_ADDRESS = r"(?:^|[\s`'\"]|bridge(?:\.example)?:8080|127\.0\.0\.1:8080)(/(?:api|ingest|heartbeat|v2|portal|-)/[^\s`'\"?]*)"
+_HOST = r"(?:^|[\s`'\"]|bridge(?:\.example)?:8080|127\.0\.0\.1:8080)"
+_OUR_ADDRESS = rf"{_HOST}(/(?:api|ingest|heartbeat|v2|portal|-)/[^\s`'\"?]*)"
 
 
 def commands(command: click.Command, path: str = "bridge") -> Iterator[tuple[str, click.Command]]:

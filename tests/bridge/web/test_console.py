@@ -233,7 +233,7 @@ def test_clocks_are_told_in_words_with_the_exact_time(site: Site, clock):
     assert "at risk" in visitor.page("/")
     clock.forward(minutes=1)
     assert "overdue by 00:48" in visitor.page("/")
-    assert "breached" in visitor.page("/")
+    assert '<span class="clock breached">' in visitor.page("/")
 
 
 def test_the_title_counts_what_burns(site: Site):
