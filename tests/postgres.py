@@ -41,7 +41,11 @@ def server(*, durable: bool = False) -> Iterator[str]:
         _run(asuser, binaries() / "pg_ctl", *command)
         yield f"postgresql+psycopg://bridge@127.0.0.1:{port}/postgres"
     finally:
-        subprocess.run([*asuser, str(binaries() / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"], check=False, capture_output=True)
+        subprocess.run(
+            [*asuser, str(binaries() / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"],
+            check=False,
+            capture_output=True,
+        )
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -28,7 +28,13 @@ def alert(
     **labels: str,
 ) -> Alert:
     """An alert of acme's payments through alipay, unless other labels are given."""
-    told = {"alertname": name, "client": "acme", "service": "payments", "gateway": "alipay", "severity": severity}
+    told = {
+        "alertname": name,
+        "client": "acme",
+        "service": "payments",
+        "gateway": "alipay",
+        "severity": severity,
+    }
     told |= labels
     told = {key: value for key, value in told.items() if value}
     mark = "/".join(f"{key}={told[key]}" for key in sorted(told))
@@ -38,7 +44,9 @@ def alert(
         starts_at=starts,
         ends_at=ends,
         labels=told,
-        annotations=annotations if annotations is not None else {"summary": f"{name} on {told.get('gateway', '')}"},
+        annotations=annotations
+        if annotations is not None
+        else {"summary": f"{name} on {told.get('gateway', '')}"},
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bridge.commands.shell import answers_in_words, bridge_of, config_of
+from bridge.commands.shell import answers_in_words, bridge_of, config_of, opened
 from bridge.store import database
 from bridge.wiring import wire
 
@@ -23,7 +23,7 @@ def db() -> None:
 @answers_in_words
 def upgrade(config_file: Path) -> None:
     """Bring the schema to this version; safe while other replicas start."""
-    database.upgrade(wire(config_of(config_file)).database)
+    database.upgrade(opened(wire(config_of(config_file))).database)
     click.echo("the schema is up to date")
 
 
@@ -49,7 +49,9 @@ def restore(config_file: Path, file: Path) -> None:
     config = config_of(config_file)
     if not config.database.startswith("sqlite:///"):
         raise click.ClickException("this is PostgreSQL: restore it with pg_restore")
-    found = database.check(database.connect(f"sqlite:///{file.resolve()}"))
+    copy = database.connect(f"sqlite:///{file.resolve()}")
+    found = database.check(copy)
+    copy.engine.dispose()
     if found:
         raise click.ClickException(f"{file} is damaged: {found[0]}")
     target = Path(config.database.removeprefix("sqlite:///"))
@@ -82,7 +84,7 @@ def doctor(config_file: Path) -> None:
     """Look at configuration, database, PDF libraries and free disk; exit 1 when something is wrong."""
     config = config_of(config_file)
     found: list[tuple[str, str]] = [("configuration", ""), ("database", "")]
-    bridge = wire(config)
+    bridge = opened(wire(config))
     found[1] = (
         "database",
         database.schema_problem(bridge.database) or "; ".join(database.check(bridge.database)),

@@ -36,10 +36,18 @@ def config_of(file: Path) -> Config:
 
 def bridge_of(file: Path) -> Bridge:
     """A bridge on a database whose schema fits, or exit 1 with what to do."""
-    bridge = wire(config_of(file))
+    bridge = opened(wire(config_of(file)))
     problem = schema_problem(bridge.database)
     if problem:
         raise click.ClickException(problem)
+    return bridge
+
+
+def opened(bridge: Bridge) -> Bridge:
+    """The bridge, with its database connections closed when the command ends."""
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.call_on_close(bridge.database.engine.dispose)
     return bridge
 
 

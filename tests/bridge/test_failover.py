@@ -261,6 +261,18 @@ def test_a_run_whose_worker_died_is_never_called_again(make, gateway, clock, fou
     assert (runs(bridge)[0].state, len(gateway.ledger())) == (ends_as, calls)
 
 
+def test_a_call_that_was_cut_off_and_cannot_be_read_back_is_unknown_and_told(make, gateway, clock):
+    bridge = make(verify="/no-such-page")
+    tell(bridge, alert(starts=START))
+    decide(bridge)
+    gone = {"state": "acting", "acted_at": clock(), "owner": "dead", "lease_until": clock()}
+    bridge.database.run(lambda connection: connection.execute(update(failover_runs).values(gone)))
+    clock.forward(seconds=1)
+    go_on(bridge, clock)
+    assert (runs(bridge)[0].state, len(gateway.ledger())) == ("unknown", 0)
+    assert pages(bridge, "failover") == [("li", "li-chat")]
+
+
 def test_two_workers_race_and_the_gateway_sees_one_switch_for_each_cause(make, gateway, clock):
     bridge = make(limits="{cooldown: 0s, per_day: 1000, per_hour_all: 1000}")
     for number in range(10):

@@ -37,9 +37,10 @@ def stored(bridge):
 
 
 def test_every_delivery_gets_its_own_outcome_and_the_worker_is_woken(bridge, running):
+    told = deliveries(40)
     with ThreadPoolExecutor(16) as pool:
-        outcomes = list(pool.map(running.submit, deliveries(40)))
-    assert [outcome.new for outcome in outcomes] == [1] * 40
+        outcomes = list(pool.map(running.submit, told))
+    assert [(outcome.trace, outcome.new) for outcome in outcomes] == [(one.trace, 1) for one in told]
     assert stored(bridge) == 40
     assert running.woken
 
