@@ -42,6 +42,7 @@ class Outcome:
     incidents: tuple[str, ...]
     states: Mapping[str, int]
     opened: tuple[Incident, ...]
+    restored: tuple[Incident, ...]
     tasks: bool
 
 
@@ -56,6 +57,7 @@ class _Batch:
     verdicts: dict[Identity, Verdict] = field(default_factory=dict)
     touched: dict[int, set[int]] = field(default_factory=dict)
     opened: dict[int, list[Incident]] = field(default_factory=dict)
+    restored: list[Incident] = field(default_factory=list)
 
 
 def admit(connection: Connection, waiting: Sequence[Waiting], bridge: Bridge, now: datetime) -> list[Outcome]:
@@ -122,7 +124,9 @@ def _to_incidents(
             batch.touched.setdefault(index, set()).add(after.number)
     for number, gone in ended.items():
         change = machine.members_changed(rest[number], (), [episode.alert for episode in gone], now)
-        record(connection, change, bridge.arrangements, now)
+        after = record(connection, change, bridge.arrangements, now)
+        if rest[number].is_open and not after.is_open:
+            batch.restored.append(after)
     return members
 
 
@@ -249,5 +253,6 @@ def _outcome(index: int, waiting: Waiting, batch: _Batch) -> Outcome:
         incidents=tuple(f"INC-{number}" for number in sorted(batch.touched.get(index, ()))),
         states=Counter(alert.state.value for alert in notification.alerts),
         opened=tuple(batch.opened.get(index, ())),
+        restored=tuple(batch.restored) if index == 0 else (),
         tasks=bool(batch.touched.get(index)),
     )

@@ -7,6 +7,7 @@ when reading back does not tell either.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -54,7 +55,7 @@ def ask(bridge: Bridge, name: str, by: Actor, direction: str = "to_standby") -> 
 
     def work(connection: Connection) -> int:
         now = bridge.now()
-        cause = f"{name}/by-hand/{by.name}/{now.isoformat()}"
+        cause = f"{name}/by-hand/{direction}/{by.name}/{secrets.token_hex(8)}"
         return _intend(connection, bridge, name, cause, None, now, by.name, direction).token
 
     return bridge.database.run(work, serial="failover")

@@ -52,7 +52,11 @@ class GuardVerdict:
 
 
 def judge(mode: Mode, limits: Limits, now_is: Situation, now: datetime) -> tuple[GuardVerdict, ...]:
-    """Every guard's verdict, in a fixed order; all must be green."""
+    """Every guard's verdict, in a fixed order; all must be green.
+
+    A person's own command overrides the cooldown, as in orchestrator, but neither the kill switch, the
+    budgets nor a run in flight.
+    """
     age = (now - now_is.asked_at).total_seconds()
     ready_at = now_is.last_run_at + limits.cooldown if now_is.last_run_at else None
     return (
@@ -78,11 +82,7 @@ def judge(mode: Mode, limits: Limits, now_is: Situation, now: datetime) -> tuple
             "one_in_flight", now_is.in_flight == 0, f"{now_is.in_flight} runs of this plan in flight"
         ),
         GuardVerdict(
-            "cooldown",
-            ready_at is None or now >= ready_at,
-            "never ran"
-            if ready_at is None
-            else f"last run {now_is.last_run_at:%Y-%m-%d %H:%M:%S}Z, free from {ready_at:%H:%M:%S}Z",
+            "cooldown", ready_at is None or now >= ready_at or now_is.by_hand, _cooldown(now_is, ready_at)
         ),
         GuardVerdict(
             "per_day",
@@ -95,6 +95,13 @@ def judge(mode: Mode, limits: Limits, now_is: Situation, now: datetime) -> tuple
             f"{now_is.runs_this_hour_all} of {limits.per_hour_all} runs of all plans in 1 h",
         ),
     )
+
+
+def _cooldown(now_is: Situation, ready_at: datetime | None) -> str:
+    if ready_at is None:
+        return "never ran"
+    over = ", a person may run it earlier" if now_is.by_hand else ""
+    return f"last run {now_is.last_run_at:%Y-%m-%d %H:%M:%S}Z, free from {ready_at:%H:%M:%S}Z{over}"
 
 
 def red(verdicts: Sequence[GuardVerdict]) -> list[GuardVerdict]:

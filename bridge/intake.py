@@ -126,6 +126,8 @@ class Intake:
         for outcome in outcomes:
             for state, number in outcome.states.items():
                 metrics.alerts.labels(outcome.source, state).inc(number)
+            for incident in outcome.restored:
+                metrics.restored(incident)
             for incident in outcome.opened:
                 service = incident.service if incident.service in self._bridge.config.services else "other"
                 metrics.opened.labels(incident.priority, incident.client, service).inc()

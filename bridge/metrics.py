@@ -6,6 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from bridge.model import Incident
+
 _FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SLOW = (60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 86400)
 _PAGE = (0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
@@ -84,6 +86,12 @@ class Metrics:
         )
         build = Gauge("bridge_build_info", "This program's version.", ["version"], registry=registry)
         build.labels(program_version()).set(1)
+
+    def restored(self, incident: Incident) -> None:
+        """Count the time an incident took to be restored, by alerts or by a person."""
+        if incident.resolved_at is not None:
+            took = (incident.resolved_at - incident.opened_at).total_seconds()
+            self.restore_seconds.labels(incident.priority).observe(took)
 
 
 def program_version() -> str:

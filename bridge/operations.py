@@ -33,15 +33,8 @@ def acknowledge(bridge: Bridge, number: int, by: Actor) -> Incident:
 def resolve(bridge: Bridge, number: int, by: Actor, text: str = "") -> Incident:
     """Say that service is restored."""
     after = _apply(bridge, number, lambda incident, now: machine.resolve(incident, by, text, now))
-    observe_restored(bridge, after)
+    bridge.metrics.restored(after)
     return after
-
-
-def observe_restored(bridge: Bridge, incident: Incident) -> None:
-    """Count the time an incident took to be restored."""
-    if incident.resolved_at is not None:
-        took = (incident.resolved_at - incident.opened_at).total_seconds()
-        bridge.metrics.restore_seconds.labels(incident.priority).observe(took)
 
 
 def close(bridge: Bridge, number: int, by: Actor, cause: str = "") -> Incident:

@@ -7,21 +7,25 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection
+from apscheduler.triggers.cron import CronTrigger
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.model import Incident
 from bridge.store import history, incidents, outbox
 from bridge.store.outbox import Task
-from bridge.store.schema import reports, tasks
+from bridge.store.schema import deliveries, reports, tasks
 from bridge.wiring import Bridge
 from health_report.facts import FailoverRecord, IncidentRecord
 from health_report.report import Built, Request
 from health_report.report import build as build_report
 
 Progress = Callable[[str, int, int], None]
+MADE_UP_FOR = timedelta(days=3)
+LONGEST_BUILD = timedelta(minutes=15)
 
 
 class NoSuchClient(LookupError):
@@ -73,24 +77,47 @@ def build(
     return built
 
 
-def queue_last_month(bridge: Bridge, client: str) -> None:
-    """Queue the report of the month that just ended; its key lets only one replica do it, once."""
+def queue_due(bridge: Bridge) -> int:
+    """Queue every client's report whose cron moment came, also one missed in the last days.
+
+    Moments before this installation heard its first alert are nobody's. Keys let one replica build, once.
+    """
     now = bridge.now()
-    zone = ZoneInfo(bridge.config.clients[client].time_zone)
-    month = (now.astimezone(zone).replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
-    row = outbox.new_task(
-        "report", f"report/{client}/{month}", None, now, data={"client": client, "month": month}
-    )
+    rows = [row for client in bridge.config.clients if (row := _due(bridge, client, now)) is not None]
 
     def work(connection: Connection) -> None:
+        first = connection.execute(select(func.min(deliveries.c.received_at))).scalar_one()
         kind = sqlite if connection.dialect.name == "sqlite" else postgresql
-        connection.execute(kind.insert(tasks).values(row).on_conflict_do_nothing(index_elements=["key"]))
+        for row in rows:
+            if first is not None and first < row["due_at"]:
+                connection.execute(
+                    kind.insert(tasks).values(row).on_conflict_do_nothing(index_elements=["key"])
+                )
 
-    bridge.database.run(work)
+    if rows:
+        bridge.database.run(work)
+    return len(rows)
+
+
+def _due(bridge: Bridge, client: str, now: datetime) -> dict[str, Any] | None:
+    """The task of the newest cron moment within the last days; None when there was none."""
+    zone = ZoneInfo(bridge.config.clients[client].time_zone)
+    trigger = CronTrigger.from_crontab(bridge.config.reports.cron, timezone=zone)
+    moment: datetime | None = None
+    following = trigger.get_next_fire_time(None, now - MADE_UP_FOR)
+    while following is not None and following <= now:
+        moment, following = following, trigger.get_next_fire_time(following, following)
+    if moment is None:
+        return None
+    month = (moment.replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
+    data = {"client": client, "month": month}
+    return outbox.new_task("report", f"report/{client}/{month}", None, now, data=data, due_at=moment)
 
 
 def run(bridge: Bridge, task: Task) -> None:
     """Carry out a queued report."""
+    until = bridge.now() + LONGEST_BUILD
+    bridge.database.run(lambda connection: outbox.hold(connection, task, until))
     built = build(bridge, task.data["client"], task.data["month"])
     said = ", ".join(path.name for path in built.paths)
     bridge.database.run(lambda connection: outbox.done(connection, task, said, bridge.now()))

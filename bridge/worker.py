@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import Connection
 
@@ -56,13 +55,10 @@ class Worker:
             ("clocks", lambda: operations.tell_due_clocks(self._bridge), 2),
             ("gauges", self._gauges, 5),
             ("audit", lambda: audit.audit(self._bridge), 30),
+            ("reports", lambda: reporting.queue_due(self._bridge), 60),
         ]
         for name, work, seconds in every:
             self._scheduler.add_job(_safely(name, work), IntervalTrigger(seconds=seconds), id=name)
-        for client, settings in self._bridge.config.clients.items():
-            trigger = CronTrigger.from_crontab(self._bridge.config.reports.cron, timezone=settings.time_zone)
-            work = _safely("report", lambda client=client: reporting.queue_last_month(self._bridge, client))  # type: ignore[misc]
-            self._scheduler.add_job(work, trigger, id=f"report/{client}")
         self._scheduler.start()
 
     def wake(self) -> None:

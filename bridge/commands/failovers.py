@@ -64,7 +64,7 @@ def dry_run(config_file: Path, plan: str, as_json: bool) -> None:  # noqa: FBT00
 @click.pass_obj
 @answers_in_words
 def run(config_file: Path, plan: str) -> None:
-    """Run a plan now, by your hand: guards of mode, cooldown and budgets still hold."""
+    """Run a plan now, by your hand: kill switch, budgets and a run in flight still hold it back."""
     _by_hand(config_file, plan, "to_standby")
 
 

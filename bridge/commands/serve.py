@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import socket
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import click
 import structlog
 from granian import Granian
 from granian.constants import Interfaces
+from prometheus_client import start_http_server
 
 from bridge.commands.shell import answers_in_words, bridge_of, config_of
 from bridge.intake import Intake
@@ -64,12 +66,16 @@ def web(config_file: Path, host: str, port: int) -> None:
 
 
 @click.command()
+@click.option("--metrics-port", type=int, help="Serve /metrics here, on --host; not served by default.")
+@click.option("--host", default="127.0.0.1")
 @click.pass_obj
 @answers_in_words
-def worker(config_file: Path) -> None:
+def worker(config_file: Path, metrics_port: int | None, host: str) -> None:
     """Only the worker; several may share a PostgreSQL database."""
     configure()
     bridge = bridge_of(config_file)
+    if metrics_port is not None:
+        start_http_server(metrics_port, host, bridge.metrics.registry)
     working = Worker(bridge)
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -112,6 +118,7 @@ class _Running:
 
 def _serve(config_file: Path, host: str, port: int, parts: str) -> None:
     """Granian: a Rust server in front of one Python process with threads (docs/adr/0005)."""
+    _must_be_free(host, port)
     os.environ[_FILE] = str(config_file.resolve())
     os.environ[_PARTS] = parts
     Granian(
@@ -127,6 +134,16 @@ def _serve(config_file: Path, host: str, port: int, parts: str) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
     ).serve()
+
+
+def _must_be_free(host: str, port: int) -> None:
+    """Granian shares ports between its own processes, so a second bridge would start unnoticed."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
 
 def _end_with_parent() -> None:

@@ -41,6 +41,7 @@ class Config:
     known: triage.Known
     reports: shape.Reports = field(default_factory=shape.Reports)
     intake: shape.Intake = field(default_factory=shape.Intake)
+    web: shape.Web = field(default_factory=shape.Web)
     heartbeat_out: str = ""
     allow: tuple[Network, ...] = ()
     version: str = ""
@@ -83,6 +84,7 @@ def config(found: dict[str, Any], rules: Rules, version: str, tree: Tree) -> Con
         known=_known(found, read_rules, version),
         reports=found["reports"],
         intake=found["intake"],
+        web=found["web"],
         heartbeat_out=found["heartbeat_out"],
         allow=found["allow"],
         version=version,

@@ -31,7 +31,12 @@ _BLOCKS: dict[str, type[Any]] = {
     "failover": shape.PlanSettings,
 }
 _TYPED = ("sources", "channels", "trackers")
-_SINGLE: dict[str, type[Any]] = {"reports": shape.Reports, "egress": shape.Egress, "intake": shape.Intake}
+_SINGLE: dict[str, type[Any]] = {
+    "reports": shape.Reports,
+    "egress": shape.Egress,
+    "intake": shape.Intake,
+    "web": shape.Web,
+}
 _TEXT = ("url", "database", "heartbeat_out")
 _NEEDED = ("url", "database", "sources", "clients", "priorities", "triage", "policies", "channels")
 KEYS = (*_BLOCKS, *_TYPED, *_SINGLE, *_TEXT, "triage")

@@ -192,6 +192,12 @@ class Intake(Settings, frozen=True):
     reopen_within: Duration = Duration(minutes=30)
 
 
+class Web(Settings, frozen=True):
+    """How many proxies stand in front: only so many ends of X-Forwarded-For are believed."""
+
+    proxies: int = 0
+
+
 class RuleSettings(Settings, frozen=True, rename={"continues": "continue"}):
     """One rule of triage.yml."""
 

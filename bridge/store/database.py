@@ -92,7 +92,9 @@ def connect(url: str) -> Database:
         )
         return Database(engine)
     if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        file = Path(parsed.database)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)  # it holds the session key; SQLite gives its side files the same rights
     engine = create_engine(
         parsed,
         module=_sqlite_module(),
@@ -161,11 +163,13 @@ def _alembic(connection: Connection, command: Callable[[alembic.config.Config], 
 
 
 def _sqlite_module() -> Any:
-    if sqlite3.sqlite_version_info >= SAFE_SQLITE:
-        return sqlite3
-    import pysqlite3  # noqa: PLC0415  # only needed where Python's own SQLite is too old
-
-    return pysqlite3
+    if sqlite3.sqlite_version_info < SAFE_SQLITE:
+        try:
+            import pysqlite3  # noqa: PLC0415  # only needed where Python's own SQLite is too old
+        except ImportError:
+            return sqlite3  # there is no wheel for this machine; `bridge doctor` says what that means
+        return pysqlite3
+    return sqlite3
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

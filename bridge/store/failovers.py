@@ -19,7 +19,7 @@ from bridge.store.schema import stops
 
 LEASE = timedelta(seconds=30)
 # What counts against cooldown and budgets: everything that may have touched the target.
-TOUCHED = ("acting", "verifying", "done", "failed", "unknown", "rolled back")
+TOUCHED = ("acting", "verifying", "done", "failed", "unknown")
 
 
 @dataclass(frozen=True)

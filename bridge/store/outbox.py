@@ -134,6 +134,12 @@ def due_channels(connection: Connection, now: datetime, kinds: Sequence[str]) ->
     return list(connection.execute(query).scalars())
 
 
+def hold(connection: Connection, task: Task, until: datetime) -> None:
+    """Keep a task that takes longer than a lease."""
+    mine = update(tasks).where(tasks.c.id == task.id, tasks.c.owner == task.owner)
+    connection.execute(mine.values(lease_until=until))
+
+
 def done(connection: Connection, task: Task, receipt: str, now: datetime) -> bool:
     """Mark a task done; False when the lease was lost meanwhile and somebody else has it."""
     return _end(connection, task, state="done", done_at=now, receipt=receipt, error="")

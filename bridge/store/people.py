@@ -50,7 +50,9 @@ def fingerprint(secret: str) -> str:
 def add_user(
     connection: Connection, name: str, role: str, now: datetime, *, client: str = "", language: str = "en"
 ) -> None:
-    """Make an account without a password; a sign-in link lets its owner set one."""
+    """Make an account without a password; a sign-in link lets its owner set one. Raises ValueError."""
+    if connection.execute(select(users.c.name).where(users.c.name == name)).one_or_none() is not None:
+        raise ValueError(f"there is a user {name!r} already")
     connection.execute(
         insert(users).values(
             name=name, password=_UNUSABLE, role=role, client=client, language=language, created_at=now
@@ -173,7 +175,9 @@ def end_session(connection: Connection, secret: str, now: datetime) -> None:
 
 
 def new_token(connection: Connection, name: str, scopes: list[str], now: datetime) -> str:
-    """Make a machine token; it is shown once. Raises Conflict (by the transaction) for a known name."""
+    """Make a machine token; it is shown once. Raises ValueError for a name that was used."""
+    if connection.execute(select(tokens.c.name).where(tokens.c.name == name)).one_or_none() is not None:
+        raise ValueError(f"there is or was a token {name!r}; take another name")
     secret = secrets.token_urlsafe(32)
     connection.execute(
         insert(tokens).values(name=name, hash=fingerprint(secret), scopes=scopes, created_at=now)

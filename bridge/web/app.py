@@ -7,9 +7,10 @@ import uuid
 import structlog
 from flask import Flask, Response, g, jsonify, render_template, request
 from flask_babel import Babel
-from flask_login import LoginManager
+from flask_login import AnonymousUserMixin, LoginManager
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bridge.incident import NotAllowed
 from bridge.intake import Intake
@@ -43,8 +44,13 @@ def create_app(bridge: Bridge, queue: Intake) -> Flask:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         WTF_CSRF_TIME_LIMIT=None,
+        # Our own Referrer-Policy sends none, so its check could only ever fail; the token decides.
+        WTF_CSRF_SSL_STRICT=False,
         BABEL_TRANSLATION_DIRECTORIES=str(assets("console", "translations")),
     )
+    if bridge.config.web.proxies:
+        hops = bridge.config.web.proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["bridge"] = bridge
     app.extensions["intake"] = queue
@@ -86,6 +92,9 @@ def _finish(response: Response) -> Response:
 
 def _register_errors(app: Flask) -> None:
     def answer(status: int, title: str, detail: str) -> Response:
+        if status == 503:
+            # Flask-Login keeps the reader here; the page must not ask the database that is away.
+            g._login_user = AnonymousUserMixin()  # noqa: SLF001
         if request.path.startswith(_MACHINES):
             body = {"title": title, "status": status, "detail": detail, "trace": g.get("trace", "")}
             response = jsonify(body)

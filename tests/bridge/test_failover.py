@@ -48,7 +48,7 @@ failover:
     service: payments
     on: {{priority: P1, match: ['alertname="PaymentGatewayTimeout"']}}
     precheck: [{{http: "{gateway.url}/channels/standby/health"}}]
-    act: {{type: http, url: "{gateway.url}/switch", body: {{active: standby}}, secret: "{secret}", timeout: 2s}}
+    act: {{type: http, url: "{gateway.url}/switch", secret: "{secret}", body: {{active: standby}}}}
     verify: [{{http: "{gateway.url}{verify}", within: 3s}}]
     rollback: {{type: http, url: "{gateway.url}/switch", body: {{active: primary}}, secret: gateway-secret}}
     limits: {limits}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from sqlalchemy import select
 
@@ -58,13 +60,34 @@ def test_a_wrong_client_or_month_is_refused_in_words(told, client, month, error)
         reporting.build(told, client, month)
 
 
-def test_last_month_is_queued_once_in_the_clients_zone(told, clock):
+def queued(bridge):
+    with bridge.database.reading() as connection:
+        return [row.data for row in connection.execute(select(tasks).where(tasks.c.kind == "report"))]
+
+
+def test_a_month_is_queued_once_when_its_moment_came_in_the_clients_zone(told, clock):
+    clock.moment = datetime(2026, 11, 30, 21, 59, tzinfo=UTC)  # 05:59 on the 1st in Shanghai
+    reporting.queue_due(told)
+    assert queued(told) == []
+    clock.forward(minutes=1)
     for _ in range(3):
-        reporting.queue_last_month(told, "acme")
-    with told.database.reading() as connection:
-        found = connection.execute(select(tasks).where(tasks.c.kind == "report")).all()
-    assert [row.data for row in found] == [{"client": "acme", "month": "2026-10"}]
+        reporting.queue_due(told)
+    assert queued(told) == [{"client": "acme", "month": "2026-11"}], "06:00 in Berlin is seven hours away"
     [task] = told.database.run(lambda c: outbox.claim(c, "w", clock(), ("report",), 1))
     reporting.run(told, task)
     with told.database.reading() as connection:
         assert {row.format for row in history.list_reports(connection, "acme")} == {"html", "pdf"}
+
+
+def test_a_moment_missed_while_nothing_ran_is_made_up_for(told, clock):
+    clock.moment = datetime(2026, 12, 2, 12, 0, tzinfo=UTC)
+    reporting.queue_due(told)
+    assert queued(told) == [{"client": "acme", "month": "2026-11"}, {"client": "nord", "month": "2026-11"}]
+
+
+def test_a_fresh_installation_builds_no_report_of_the_time_before_it(make_bridge, clock):
+    bridge = make_bridge()
+    clock.moment = datetime(2026, 12, 2, 12, 0, tzinfo=UTC)
+    tell(bridge, alert(starts=clock.moment))
+    reporting.queue_due(bridge)
+    assert queued(bridge) == []

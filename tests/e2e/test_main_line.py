@@ -1,4 +1,4 @@
-"""The whole line on real programs: Prometheus, Alertmanager, a bridge process, a payment gateway, receivers."""
+"""The whole line on real programs: Prometheus, Alertmanager, a bridge, a payment gateway, receivers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from tests.servers.wecom import KEY
 
 CHANNELS = """\
   li-phone: {{type: wecom, key: {key}, url: "{url}"}}
-  han-phone: {{type: email, host: 127.0.0.1, port: {smtp}, security: none, from: bridge@example.test, to: [han@example.test]}}
+  han-phone:
+    type: email
+    host: 127.0.0.1
+    port: {smtp}
+    security: none
+    from: bridge@example.test
+    to: [han@example.test]
 """
 
 

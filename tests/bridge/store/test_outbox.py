@@ -15,8 +15,10 @@ from tests.conftest import START
 
 KINDS = ("page",)
 _INCIDENT = {
-    "number": 1, "key": "k", "status": "triggered", "priority": "P1", "client": "", "service": "", "title": "",
-    "began_at": START, "opened_at": START, "rule": "", "rules_version": "", "policy": {"name": ""}, "terms": [],
+    "number": 1, "key": "k", "status": "triggered", "priority": "P1", "client": "", "service": "",
+    "title": "",
+    "began_at": START, "opened_at": START, "rule": "", "rules_version": "",
+    "policy": {"name": ""}, "terms": [],
     "runbook": "", "plan": "", "assignee": "", "step": 0, "round": 0, "firing": 0, "version": 1,
 }  # fmt: skip
 

@@ -21,7 +21,8 @@ def test_incidents_are_listed_newest_first_with_what_the_contract_promises(fille
     answer = client.get("/api/v1/incidents", headers=token("api:read")).json
     assert [item["number"] for item in answer["items"]] == ["INC-3", "INC-2", "INC-1"]
     assert (answer["next"], answer["total"]) == (None, 3)
-    wanted = "number status priority client service title key opened_at acknowledged_at resolved_at closed_at alerts clocks assignee"
+    wanted = "number status priority client service title key opened_at acknowledged_at resolved_at "
+    wanted += "closed_at alerts clocks assignee"
     assert set(wanted.split()) <= set(answer["items"][0])
     assert set(answer["items"][0]["clocks"][0]) == {"target", "due_at", "state", "stopped_at"}
     assert answer["items"][0]["opened_at"] == "2026-11-25T02:00:00Z"

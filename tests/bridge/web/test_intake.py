@@ -1,4 +1,4 @@
-"""Ingest answers 200 after the commit, 401, 403, 413 or 503, and nothing authentic is lost. Both databases."""
+"""Ingest answers 200 after the commit, 401, 403, 413 or 503; nothing authentic is lost. Both databases."""
 
 from __future__ import annotations
 
