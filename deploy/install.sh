@@ -41,10 +41,10 @@ python() {
     [ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
     "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         { echo "opsbridge needs Python 3.11 or newer; name one with PYTHON=…" >&2; exit 1; }
-    "$venv/bin/python" -m pip install -q --disable-pip-version-check -c "$root/constraints.txt" setuptools wheel
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check -U -c "$root/constraints.txt" setuptools wheel
     "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-build-isolation \
         -c "$root/constraints.txt" -e "$root${extras:+[$extras]}"
-    "$venv/bin/pybabel" -q compile -d "$root/templates/console/translations" 2>/dev/null || true
+    "$venv/bin/pybabel" -q compile -d "$root/templates/console/translations"
     touch "$stamp"
 }
 

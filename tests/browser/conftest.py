@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.ui import WebDriverWait
 from werkzeug.serving import make_server
 
@@ -54,11 +54,13 @@ class Browser:
 
     def follow(self, selector: str) -> None:
         """Click what leads to another page, and wait until that has arrived to its last line."""
-        before = self.driver.find_element(By.TAG_NAME, "html")
+        # A mark on the old page instead of asking for its elements: between two pages the driver may
+        # answer anything, for example "unhandled inspector error".
+        self.driver.execute_script("window.oldPage = true")
         self.press(selector)
-        waiting = WebDriverWait(self.driver, 15, poll_frequency=0.1)
-        waiting.until(expected_conditions.staleness_of(before))
-        waiting.until(expected_conditions.presence_of_element_located((By.CSS_SELECTOR, "footer.bottom")))
+        waiting = WebDriverWait(self.driver, 15, 0.1, ignored_exceptions=[WebDriverException])
+        arrived = "return !window.oldPage && document.querySelector('footer.bottom') !== null"
+        waiting.until(lambda driver: driver.execute_script(arrived))
 
     def text(self, selector: str = "body") -> str:
         """The visible text of an element."""
