@@ -148,6 +148,8 @@ def _in_key(value: str) -> str:
 
 def _merged(labels: Labels, rules: Sequence[Rule]) -> tuple[Rule, list[str]]:
     hits = [trial.rule for trial in trials(labels, rules) if trial.matched]
+    if len(hits) == 1:
+        return hits[0], [hits[0].name]
 
     def first(name: str) -> object:
         return next((getattr(rule, name) for rule in hits if getattr(rule, name)), None)

@@ -6,7 +6,21 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    String,
+    and_,
+    any_,
+    bindparam,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.episodes import Episode
 from bridge.model import Alert, State
@@ -30,7 +44,7 @@ def known_series(connection: Connection, told: Collection[Alert]) -> dict[Series
             earliest = min(starts[name] for name in part)
             rows = connection.execute(
                 select(alerts)
-                .where(alerts.c.source == source, alerts.c.fingerprint.in_(part))
+                .where(alerts.c.source == source, _one_of(connection, part))
                 .where(
                     or_(
                         alerts.c.ends_at.is_(None),
@@ -43,6 +57,13 @@ def known_series(connection: Connection, told: Collection[Alert]) -> dict[Series
             for row in rows:
                 found.setdefault((source, row.fingerprint), []).append(_episode(row))
     return found
+
+
+def _one_of(connection: Connection, fingerprints: list[str]) -> ColumnElement[bool]:
+    """IN for SQLite; for PostgreSQL one array, which it hashes (400 parameters it compares one by one)."""
+    if connection.dialect.name == "sqlite":
+        return alerts.c.fingerprint.in_(fingerprints)
+    return alerts.c.fingerprint == any_(literal(fingerprints, ARRAY(String)))
 
 
 def add(connection: Connection, new: Iterable[tuple[Episode, int | None]], now: datetime) -> None:

@@ -125,7 +125,8 @@ alerts = Table(
     Column("first_seen", UTCDateTime, nullable=False),
     Column("last_seen", UTCDateTime, nullable=False),
     Column("occurrences", Integer, nullable=False),
-    UniqueConstraint("source", "fingerprint", "starts_at"),
+    # The fingerprint first: before its first ANALYZE, PostgreSQL would read everything of a source.
+    UniqueConstraint("fingerprint", "source", "starts_at"),
 )
 Index("ix_alerts_incident", alerts.c.incident, alerts.c.state)
 

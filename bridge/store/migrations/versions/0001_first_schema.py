@@ -156,7 +156,7 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['delivery'], ['deliveries.id'], name=op.f('fk_alerts_delivery')),
     sa.ForeignKeyConstraint(['incident'], ['incidents.number'], name=op.f('fk_alerts_incident')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_alerts')),
-    sa.UniqueConstraint('source', 'fingerprint', 'starts_at', name=op.f('uq_alerts_source_fingerprint_starts_at'))
+    sa.UniqueConstraint('fingerprint', 'source', 'starts_at', name=op.f('uq_alerts_fingerprint_source_starts_at'))
     )
     op.create_index('ix_alerts_incident', 'alerts', ['incident', 'state'], unique=False)
     op.create_table('clocks',
