@@ -27,7 +27,7 @@ def storable(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        text = text.encode("utf-8", "replace").decode()
+        return "".join("\ufffd" if 0xD800 <= ord(char) < 0xE000 else char for char in text)
     return text
 
 

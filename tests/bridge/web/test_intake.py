@@ -215,7 +215,7 @@ def test_nul_and_lone_surrogates_become_visible_marks_on_both_databases(bridge, 
     )
     assert client.post(PATH, data=body, headers=MAIN).json["new"] == 1
     with bridge.database.reading() as connection:
-        assert connection.execute(select(alerts.c.labels)).scalar_one() == {"alertname": "a\u2400b?c"}
+        assert connection.execute(select(alerts.c.labels)).scalar_one() == {"alertname": "a\u2400b\ufffdc"}
 
 
 def test_a_problem_reported_by_a_person_becomes_an_incident(bridge, client):
