@@ -7,9 +7,10 @@ writers (a plain BEGIN deadlocks two of them). PostgreSQL: READ COMMITTED and gu
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,6 +43,7 @@ class Database:
     """A database that can be read and written."""
 
     engine: Engine
+    _writer: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
     def is_sqlite(self) -> bool:
@@ -60,11 +62,28 @@ class Database:
 
         Raises Unavailable or Conflict; in both cases nothing was written.
         """
-        with _explained(), self.engine.begin() as connection:
+        with _explained(), self._turn(), self.engine.begin() as connection:
             if serial and not self.is_sqlite:
                 # Transaction-level, so it is safe behind pgbouncer; SQLite has one writer anyway.
                 connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(serial))))
             yield connection
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """SQLite has one writer: threads of this process queue here instead of polling its lock.
+
+        Its own busy handler sleeps up to 100 ms between two looks, in which a page that was sent is not
+        yet marked so.
+        """
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._writer.acquire(timeout=BUSY_SECONDS):
+            raise Unavailable("another write takes too long")
+        try:
+            yield
+        finally:
+            self._writer.release()
 
     def run(self, work: Callable[[Connection], T], serial: str = "") -> T:
         """Do `work` in a transaction, again when somebody else was first. Raises Unavailable."""
