@@ -49,7 +49,7 @@ _OUTCOMES = {
 def run_page(bridge: Bridge, task: Task) -> None:
     """Tell one recipient by one channel. Anything but the provider's yes is retried or moved on."""
     now = bridge.now()
-    story, facts = _story(bridge, task)
+    story = _story(bridge, task)
     skip = _pointless(story.incident, task)
     if skip:
         bridge.database.run(lambda connection: outbox.done(connection, task, skip, now))
@@ -79,7 +79,7 @@ def run_page(bridge: Bridge, task: Task) -> None:
     except DeliveryError as error:
         _failed(bridge, task, error)
     else:
-        _sent(bridge, task, receipt, facts)
+        _sent(bridge, task, receipt)
 
 
 def run_ticket(bridge: Bridge, task: Task) -> None:
@@ -112,18 +112,17 @@ def run_ticket(bridge: Bridge, task: Task) -> None:
     bridge.metrics.deliveries.labels(task.channel, "sent").inc()
 
 
-def _story(bridge: Bridge, task: Task) -> tuple[messages.Story, list[Fact]]:
+def _story(bridge: Bridge, task: Task) -> messages.Story:
     number = task.incident or 0
     with bridge.database.reading() as connection:
         incident = incidents.read(connection, number)
-        facts = incidents.facts_of(connection, number, {"opened"})
         clocks = history.clocks_of(connection, [number])[number]
         count = history.alert_counts(connection, [number])[number]
         sample = history.alerts_of(connection, number, limit=1)
         runs = history.failovers_of(connection, [number])
     client = bridge.config.clients.get(incident.client)
     words = _OUTCOMES[task.data["language"]]
-    story = messages.Story(
+    return messages.Story(
         incident=incident,
         client=client.name if client else incident.client,
         alerts=count,
@@ -133,7 +132,6 @@ def _story(bridge: Bridge, task: Task) -> tuple[messages.Story, list[Fact]]:
         failovers=[f"{run.plan}: {words[run.state]} ({run.detail})" for run in runs if run.state in words],
         missed=int(task.data.get("missed", 0)),
     )
-    return story, facts
 
 
 def _wanted(clocks: list[Any], data: Mapping[str, Any]) -> list[Any]:
@@ -164,7 +162,7 @@ def _over_budget(bridge: Bridge, task: Task, budget: Budget, now: datetime) -> t
     return None
 
 
-def _sent(bridge: Bridge, task: Task, receipt: Receipt, facts: list[Fact]) -> None:
+def _sent(bridge: Bridge, task: Task, receipt: Receipt) -> None:
     now = bridge.now()
 
     def work(connection: Connection) -> bool:
@@ -177,8 +175,10 @@ def _sent(bridge: Bridge, task: Task, receipt: Receipt, facts: list[Fact]) -> No
 
     if bridge.database.run(work):
         bridge.metrics.deliveries.labels(task.channel, "sent").inc()
-        if task.data["reason"] == "page" and facts and task.key.endswith(f"/{task.data['recipient']}"):
-            bridge.metrics.page_seconds.observe((now - task.created_at).total_seconds())
+        if task.data["reason"] == "page":
+            # From the first channel's queueing on, also when another channel carried the page in the end.
+            queued_at = datetime.fromisoformat(task.data["queued_at"])
+            bridge.metrics.page_seconds.observe((now - queued_at).total_seconds())
         log.info("told", incident=task.incident, channel=task.channel, attempts=task.attempts)
 
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from dataclasses import dataclass
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +95,9 @@ def build_app() -> Any:
     running = _Running(bridge, with_worker="worker" in os.environ[_PARTS])
     running.start()
     log.info("started", parts=os.environ[_PARTS], version=bridge.config.version)
-    app = create_app(bridge, running.intake)
-    app.extensions["running"] = running
-    return app
+    # The supervisor ends this process with SIGTERM; multiprocessing runs its finalizers, but no atexit.
+    Finalize(None, running.stop, exitpriority=10)
+    return create_app(bridge, running.intake)
 
 
 @dataclass
@@ -114,6 +115,13 @@ class _Running:
         self.intake.start()
         if self.worker:
             self.worker.start()
+
+    def stop(self) -> None:
+        """Store what is queued, claim nothing more, and finish the messages that are being sent."""
+        log.info("stopping")
+        self.intake.stop()
+        if self.worker:
+            self.worker.stop()
 
 
 def _serve(config_file: Path, host: str, port: int, parts: str) -> None:

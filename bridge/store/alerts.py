@@ -13,7 +13,6 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
-    func,
     insert,
     literal,
     or_,
@@ -23,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.episodes import Episode
-from bridge.model import Alert, State
+from bridge.model import Alert
 from bridge.store.schema import alerts, deliveries, quarantine
 
 Series = tuple[str, str]
@@ -123,12 +122,6 @@ def change(connection: Connection, changed: Iterable[Episode], now: datetime) ->
             ),
             rows,
         )
-
-
-def count_firing(connection: Connection, incident: int) -> int:
-    """Firing episodes of an incident."""
-    query = select(func.count()).where(alerts.c.incident == incident, alerts.c.state == State.FIRING)
-    return connection.execute(query).scalar_one()
 
 
 def add_deliveries(connection: Connection, rows: list[dict[str, Any]]) -> Mapping[str, int]:

@@ -109,6 +109,7 @@ def _page(incident: Incident, effect: Effect, recipient: oncall.Recipient, now: 
         "language": recipient.language,
         "others": list(recipient.channels[1:]),
         "missed": effect.data.get("missed", 0),
+        "queued_at": now,
     }
     key = f"{effect.key}/{recipient.name}"
     return new_task("page", key, incident, now, channel=recipient.channels[0], data=data)

@@ -138,9 +138,8 @@ def test_the_database_is_checked_and_the_doctor_looks_at_everything(bridge_with_
     assert "database: fine" in run("doctor").output
 
 
-def test_a_backup_is_restored_beside_the_old_file(make_bridge, tmp_path, database_url):
-    if not database_url.startswith("sqlite"):
-        return  # PostgreSQL has tools of its own; the refusal is tested below
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_backup_is_restored_beside_the_old_file(make_bridge, tmp_path):
     bridge = make_bridge()
     tell(bridge, alert(starts=START))
     bridge.database.engine.dispose()
@@ -153,9 +152,8 @@ def test_a_backup_is_restored_beside_the_old_file(make_bridge, tmp_path, databas
     assert (tmp_path / "bridge.db.before-restore").read_bytes() == b"broken"
 
 
-def test_backup_and_restore_of_postgresql_name_its_own_tools(make_bridge, tmp_path, database_url):
-    if database_url.startswith("sqlite"):
-        return
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_backup_and_restore_of_postgresql_name_its_own_tools(make_bridge, tmp_path):
     make_bridge()
     done = CliRunner().invoke(
         main, ["--config", str(tmp_path / "bridge.yml"), "db", "backup", str(tmp_path / "x")]
