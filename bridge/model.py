@@ -41,7 +41,13 @@ class Status(StrEnum):
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """One episode of one series, as a source told it. `ends_at` is None while it fires."""
+    """One episode of one series, as a source told it. `ends_at` is None while it fires.
+
+    `undated`: the source does not say when it began. Such an alert goes on with the episode that fires,
+    else it begins at `starts_at`; its end ends what fires, else it says nothing. `blind`: not the service
+    is broken but the look at it. `standing` and `held_by` tell what is known of it while it has not ended:
+    silenced or inhibited and by what, or stale and why. `presumed`: nobody told its end, it is only gone.
+    """
 
     source: str
     fingerprint: str
@@ -50,11 +56,16 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     link: str = ""
+    undated: bool = False
+    blind: bool = False
+    standing: State = State.FIRING
+    held_by: str = ""
+    presumed: bool = False
 
     @property
     def state(self) -> State:
-        """Firing or resolved; the other states are only known from the source's API."""
-        return State.RESOLVED if self.ends_at is not None else State.FIRING
+        """Resolved once it has ended, else what is known of it."""
+        return State.RESOLVED if self.ends_at is not None else self.standing
 
     @property
     def name(self) -> str:
@@ -63,11 +74,19 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
-    """One delivery from a source, decoded. `flaws` says what was odd about it and how it was read."""
+    """One delivery from a source, decoded. `flaws` says what was odd about it and how it was read.
+
+    `hidden` alerts were cut off by the source. `unread` are parts, as they came, in which no alert could be
+    read: they are kept in quarantine. `beats` are the heartbeats heard, `taken` the fingerprints whose
+    incident somebody has taken at the sender's side.
+    """
 
     source: str
     alerts: tuple[Alert, ...]
     hidden: int = 0
+    unread: tuple[str, ...] = ()
+    beats: tuple[str, ...] = ()
+    taken: tuple[str, ...] = ()
     group: str = ""
     receiver: str = ""
     route_labels: dict[str, str] = {}
@@ -114,7 +133,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
-    """One problem, one ticket. Policy, terms and rule version are copies made when it opened."""
+    """One problem, one ticket. Policy, terms and rule version are copies made when it opened.
+
+    `follows` is the earlier incident of the same key. `held`: its source cut alerts off, so quiet members
+    do not restore it before the full list is known. `reopens` counts re-fires since it last lay quiet for
+    long; it flaps since `flapping_at`. Until `settle_at` what comes belongs to it: the quiet a flapping
+    incident must keep, or the time in which new keys join a storm. Until `muted_until` nobody is paged.
+    """
 
     number: int
     key: str
@@ -140,6 +165,12 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     round: int = 0
     escalate_at: datetime | None = None
     firing: int = 0
+    follows: int | None = None
+    held: bool = False
+    reopens: int = 0
+    flapping_at: datetime | None = None
+    settle_at: datetime | None = None
+    muted_until: datetime | None = None
     version: int = 0
 
     @property

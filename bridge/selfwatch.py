@@ -9,8 +9,13 @@ from bridge.model import Alert, Notification
 SOURCE = "opsbridge"
 
 
-def notification(name: str, summary: str, detail: str, now: datetime, subject: str = "") -> Notification:
-    """A self-incident's alert. The same name and subject join the open incident instead of a new one."""
+def notification(
+    name: str, summary: str, detail: str, now: datetime, subject: str = "", *, ends: bool = False
+) -> Notification:
+    """A self-incident's alert. The same name and subject go on with the episode that fires.
+
+    `ends` says that it is over; what cannot end by itself ends when a person resolves its incident.
+    """
     labels = {"alertname": name, "service": "opsbridge", "priority": "P2", "severity": "warning"}
     if subject:
         labels["subject"] = subject
@@ -18,6 +23,8 @@ def notification(name: str, summary: str, detail: str, now: datetime, subject: s
         source=SOURCE,
         fingerprint=f"{name}/{subject}"[:128],
         starts_at=now,
+        ends_at=now if ends else None,
+        undated=True,
         labels=labels,
         annotations={"summary": summary, "description": detail},
     )

@@ -42,6 +42,7 @@ class Config:
     reports: shape.Reports = field(default_factory=shape.Reports)
     intake: shape.Intake = field(default_factory=shape.Intake)
     web: shape.Web = field(default_factory=shape.Web)
+    retention: shape.Retention = field(default_factory=shape.Retention)
     heartbeat_out: str = ""
     allow: tuple[Network, ...] = ()
     version: str = ""
@@ -85,6 +86,7 @@ def config(found: dict[str, Any], rules: Rules, version: str, tree: Tree) -> Con
         reports=found["reports"],
         intake=found["intake"],
         web=found["web"],
+        retention=found["retention"],
         heartbeat_out=found["heartbeat_out"],
         allow=found["allow"],
         version=version,

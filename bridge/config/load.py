@@ -35,6 +35,7 @@ _SINGLE: dict[str, type[Any]] = {
     "reports": shape.Reports,
     "egress": shape.Egress,
     "intake": shape.Intake,
+    "retention": shape.Retention,
     "web": shape.Web,
 }
 _TEXT = ("url", "database", "heartbeat_out")

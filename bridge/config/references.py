@@ -30,6 +30,9 @@ def check(tree: Tree, found: dict[str, Any], rules: Rules, rule_trees: list[Tree
         _known(
             tree, ("services", service, "failover"), entry.failover, _names(tree, "failover"), "failover plan"
         )
+        for index, needed in enumerate(entry.depends_on):
+            path = ("services", service, "depends_on", index)
+            _known(tree, path, needed, _names(tree, "services"), "service")
 
 
 def _names(tree: Tree, block: str) -> list[str]:
@@ -68,8 +71,9 @@ def _links(tree: Tree, found: dict[str, Any]) -> None:
     for block in ("sources", "channels", "trackers"):
         for name, typed in found[block].items():
             places += [
-                ((block, name, key), getattr(typed.settings, key, "")) for key in ("url", "api", "prometheus")
+                ((block, name, key), getattr(typed.settings, key, "")) for key in ("url", "prometheus")
             ]
+            places += [((block, name, "api"), address) for address in getattr(typed.settings, "apis", ())]
     for name, plan in found["failover"].items():
         path: Path_ = ("failover", name)
         places.append(((*path, "prometheus"), plan.prometheus))

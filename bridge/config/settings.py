@@ -21,11 +21,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class SourceSettings(Settings, frozen=True):
-    """What every source can say. `api` and `prometheus` are base addresses."""
+    """What every source can say.
+
+    `api` and `prometheus` are base addresses; an HA pair of Alertmanagers has an `api` for each.
+    `receivers` limits reconciliation to alerts routed to them; else to those that deliveries named.
+    """
 
     token: Secret | None = None
-    api: str = ""
+    api: str | list[str] = ""
     prometheus: str = ""
+    receivers: list[str] = []
+
+    @property
+    def apis(self) -> tuple[str, ...]:
+        """Every address that can be asked for the full list."""
+        found = [self.api] if isinstance(self.api, str) else self.api
+        return tuple(address.rstrip("/") for address in found if address)
 
 
 class Budget(Settings, frozen=True):
@@ -71,11 +82,12 @@ class Client(Settings, frozen=True):
 
 
 class Service(Settings, frozen=True):
-    """A system of a client: who owns it, what to do, which failover plan guards it."""
+    """A system of a client: who owns it, what to do, which failover plan guards it, what it needs."""
 
     owner: str = ""
     runbook: str = ""
     failover: str = ""
+    depends_on: list[str] = []
 
 
 class PriorityTerms(Settings, frozen=True):
@@ -185,11 +197,36 @@ class Egress(Settings, frozen=True):
     allow: list[str] = []
 
 
+class Flapping(Settings, frozen=True):
+    """An incident reopened so often `within` a time flaps; it is over after so much `quiet`."""
+
+    reopens: int = 3
+    within: Duration = Duration(minutes=30)
+    quiet: Duration = Duration(minutes=10)
+
+
+class Storm(Settings, frozen=True):
+    """More new `incidents` of one client `within` a time than this become one; 0 turns it off."""
+
+    incidents: int = 30
+    within: Duration = Duration(minutes=1)
+
+
 class Intake(Settings, frozen=True):
     """Limits of what is taken in. `reopen_within`: a re-fire this soon reopens instead of opening anew."""
 
     largest_body: int = 64 * 1024 * 1024
     reopen_within: Duration = Duration(minutes=30)
+    flapping: Flapping = Flapping()
+    storm: Storm = Storm()
+
+
+class Retention(Settings, frozen=True):
+    """How long ended episodes, deliveries and quarantined bodies are kept. Incidents and facts stay."""
+
+    alerts: Duration = Duration(days=400)
+    deliveries: Duration = Duration(days=90)
+    quarantine: Duration = Duration(days=90)
 
 
 class Web(Settings, frozen=True):

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -53,6 +54,9 @@ deliveries = Table(
     Column("new", Integer, nullable=False),
     Column("hidden", Integer, nullable=False),
     Column("group", Text, nullable=False),
+    Column("receiver", Text, nullable=False, server_default=""),
+    Column("route_labels", Json, nullable=False, server_default="{}"),
+    Column("fingerprints", Json, nullable=False, server_default="[]"),
     Column("flaws", Json, nullable=False),
     Column("incidents", Json, nullable=False),
 )
@@ -66,6 +70,12 @@ quarantine = Table(
     Column("received_at", UTCDateTime, nullable=False, index=True),
     Column("reason", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("kind", String(40), nullable=False, server_default=""),
+    Column("content_type", String(200), nullable=False, server_default=""),
+    # The version of opsbridge that could not read it: another one tries again.
+    Column("version", String(40), nullable=False, server_default=""),
+    Column("settled_at", UTCDateTime),
+    Column("outcome", Text, nullable=False, server_default=""),
 )
 
 incidents = Table(
@@ -95,6 +105,12 @@ incidents = Table(
     Column("round", Integer, nullable=False),
     Column("escalate_at", UTCDateTime),
     Column("firing", Integer, nullable=False),
+    Column("follows", BigInteger),
+    Column("held", Boolean, nullable=False, server_default=false()),
+    Column("reopens", Integer, nullable=False, server_default="0"),
+    Column("flapping_at", UTCDateTime),
+    Column("settle_at", UTCDateTime),
+    Column("muted_until", UTCDateTime),
     Column("version", Integer, nullable=False),
 )
 _OPEN = text("status IN ('triggered', 'acknowledged')")
@@ -102,6 +118,10 @@ _OPEN = text("status IN ('triggered', 'acknowledged')")
 Index("uq_incidents_open_key", incidents.c.key, unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN)
 _DUE = text("escalate_at IS NOT NULL")
 Index("ix_incidents_escalate_at", incidents.c.escalate_at, sqlite_where=_DUE, postgresql_where=_DUE)
+_SETTLES = text("settle_at IS NOT NULL")
+Index("ix_incidents_settle_at", incidents.c.settle_at, sqlite_where=_SETTLES, postgresql_where=_SETTLES)
+_MUTED = text("muted_until IS NOT NULL")
+Index("ix_incidents_muted_until", incidents.c.muted_until, sqlite_where=_MUTED, postgresql_where=_MUTED)
 _UNCLOSED = text("status <> 'closed'")
 Index("ix_incidents_unclosed", incidents.c.priority, sqlite_where=_UNCLOSED, postgresql_where=_UNCLOSED)
 Index("ix_incidents_key_resolved_at", incidents.c.key, incidents.c.resolved_at)
@@ -121,7 +141,15 @@ alerts = Table(
     Column("annotations", Json, nullable=False),
     Column("link", Text, nullable=False),
     Column("incident", BigInteger, ForeignKey("incidents.number")),
-    Column("delivery", _Id, ForeignKey("deliveries.id")),
+    # What this version's rules said of it, for replay and for the delivery's page.
+    Column("rule", Text, nullable=False, server_default=""),
+    Column("priority", String(2), nullable=False, server_default=""),
+    Column("undated", Boolean, nullable=False, server_default=false()),
+    # Who or what silences or inhibits it, or why its end is doubted.
+    Column("held_by", Text, nullable=False, server_default=""),
+    Column("absent_since", UTCDateTime),
+    # Not a foreign key: deliveries are forgotten earlier than episodes.
+    Column("delivery", _Id),
     Column("first_seen", UTCDateTime, nullable=False),
     Column("last_seen", UTCDateTime, nullable=False),
     Column("occurrences", Integer, nullable=False),
@@ -129,6 +157,48 @@ alerts = Table(
     UniqueConstraint("fingerprint", "source", "starts_at"),
 )
 Index("ix_alerts_incident", alerts.c.incident, alerts.c.state)
+_UNENDED = text("ends_at IS NULL")
+Index("ix_alerts_unended", alerts.c.source, sqlite_where=_UNENDED, postgresql_where=_UNENDED)
+Index("ix_alerts_delivery", alerts.c.delivery)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("delivered_at", UTCDateTime),
+    Column("receivers", Json, nullable=False),
+    Column("looked_at", UTCDateTime),
+    Column("answered_at", UTCDateTime),
+    Column("blind_since", UTCDateTime),
+    Column("blind_why", Text, nullable=False),
+)
+
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("last_at", UTCDateTime),
+    Column("due_at", UTCDateTime, nullable=False, index=True),
+    Column("late_since", UTCDateTime),
+)
+
+maintenance = Table(
+    "maintenance",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("client", String(100), nullable=False),
+    Column("match", Json, nullable=False),
+    Column("starts_at", UTCDateTime, nullable=False),
+    Column("seconds", Integer, nullable=False),
+    Column("rrule", Text, nullable=False),
+    Column("time_zone", String(60), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("cancelled_at", UTCDateTime),
+    Column("cancelled_by", Text, nullable=False),
+)
 
 facts = Table(
     "facts",
