@@ -1,27 +1,33 @@
-"""What happens to delivered alerts inside one transaction: episodes, verdicts, incidents, outbox."""
+"""What happens to delivered alerts inside one transaction: heard, sorted out, placed, recorded."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
+import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from bridge import incident as machine
-from bridge.episodes import Episode, Identity, merged
-from bridge.model import Alert, Change, Incident, Notification, Policy, Verdict
-from bridge.store import alerts, incidents
-from bridge.store.alerts import Series
-from bridge.store.record import record
-from bridge.triage import decide
+from bridge import episodes, placement, selfwatch
+from bridge.episodes import Episode
+from bridge.metrics import program_version
+from bridge.model import Alert, Incident, Notification
+from bridge.store import alerts, heartbeats, sources
+from bridge.store.alerts import New, Series
+from bridge.store.sources import SourceState
+from bridge.triage import gist
 from bridge.wiring import Bridge
 
+_MOST_FINGERPRINTS = 1_000
+_FRESH = timedelta(seconds=5)
+# Ends told so shortly before a source was found blind may be its blindness already.
+_DOUBTFUL = timedelta(minutes=5)
 
-@dataclass(frozen=True)
-class Waiting:
+
+class Waiting(msgspec.Struct, frozen=True):
     """One decoded delivery on its way to the store."""
 
     trace: str
@@ -31,8 +37,7 @@ class Waiting:
     sha256: str
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What became of one delivery."""
 
     trace: str
@@ -47,212 +52,253 @@ class Outcome:
 
 
 @dataclass
-class _Batch:
-    """Everything one transaction learns and decides, keyed by series and incident."""
+class _Heard:
+    """What one transaction was told, by series, and what of it is new or differs from what is known."""
 
     told: dict[Series, list[tuple[int, Alert]]] = field(default_factory=dict)
     new: list[tuple[Episode, int]] = field(default_factory=list)
-    changed: list[tuple[Episode, Episode]] = field(default_factory=list)
+    changed: list[placement.Changed] = field(default_factory=list)
+    repeated: list[Episode] = field(default_factory=list)
     fresh: Counter[int] = field(default_factory=Counter)
-    verdicts: dict[Identity, Verdict] = field(default_factory=dict)
     touched: dict[int, set[int]] = field(default_factory=dict)
-    opened: dict[int, list[Incident]] = field(default_factory=dict)
-    restored: list[Incident] = field(default_factory=list)
+    taken: dict[int, str] = field(default_factory=dict)
+
+    def tell(self, index: int, alert: Alert) -> None:
+        """One alert of one delivery."""
+        series = (alert.source, alert.fingerprint)
+        said = self.told.get(series)
+        if said is None:
+            self.told[series] = [(index, alert)]
+        else:
+            said.append((index, alert))
 
 
 def admit(connection: Connection, waiting: Sequence[Waiting], bridge: Bridge, now: datetime) -> list[Outcome]:
     """Store deliveries and decide what they mean. The caller commits."""
-    batch = _Batch()
+    heard = _Heard()
+    states = sources.states(connection)
     for index, delivery in enumerate(waiting):
-        for alert in delivery.notification.alerts:
-            batch.told.setdefault((alert.source, alert.fingerprint), []).append((index, alert))
-    _sort_out(connection, batch)
-    members = _to_incidents(connection, batch, waiting, bridge, now)
-    ids = alerts.add_deliveries(connection, [_delivery_row(i, w, batch) for i, w in enumerate(waiting)])
+        _hear(heard, index, delivery.notification, states)
+        for alert in _own_alerts(delivery, now):
+            heard.tell(index, alert)
+    for alert in _beats(connection, waiting, bridge, now):
+        heard.tell(0, alert)
+    _sort_out(connection, heard, waiting)
+    placed = _place(connection, heard, waiting, bridge, now)
+    ids = alerts.delivery_ids(connection, len(waiting))
+    _store(connection, heard, placed, ids, now)
+    alerts.add_deliveries(connection, [_delivery_row(i, ids[i], w, heard) for i, w in enumerate(waiting)])
+    _quarantine(connection, waiting)
+    _heard_from(connection, waiting, states, now)
+    return [_outcome(index, delivery, heard, placed) for index, delivery in enumerate(waiting)]
+
+
+def _hear(heard: _Heard, index: int, notification: Notification, states: Mapping[str, SourceState]) -> None:
+    state = states.get(notification.source)
+    blind = state.blind_since if state else None
+    for alert in notification.alerts:
+        doubtful = (
+            blind is not None
+            and state is not None
+            and alert.ends_at is not None
+            and alert.ends_at >= blind - _DOUBTFUL
+            and not alert.presumed
+        )
+        heard.tell(index, episodes.doubted(alert, state.blind_why) if doubtful and state else alert)
+
+
+def _own_alerts(delivery: Waiting, now: datetime) -> Iterator[Alert]:
+    """What a delivery makes opsbridge say about itself."""
+    told, source = delivery.notification, delivery.notification.source
+    if told.hidden:
+        detail = (
+            f"source {source} cut {told.hidden} alerts off (max_alerts), last in trace {delivery.trace}. "
+            "What it does not list can neither open nor end anything here. "
+            "Set max_alerts: 0 in its webhook_config."
+        )
+        yield from selfwatch.notification(
+            "BridgeAlertsTruncated", "A source hides alerts from us", detail, now, source
+        ).alerts
+    if told.unread:
+        detail = f"trace {delivery.trace}: {len(told.unread)} alerts in it could not be read"
+        yield from selfwatch.notification(
+            "BridgeQuarantine", "A delivery could not be understood", detail, now, source
+        ).alerts
+
+
+def _beats(
+    connection: Connection, waiting: Sequence[Waiting], bridge: Bridge, now: datetime
+) -> Iterator[Alert]:
+    """Heartbeats heard, directly or by the alert they watch; the end of the alert of those that were late."""
+    watched = bridge.config.watched
+    if not watched and not any(delivery.notification.beats for delivery in waiting):
+        return
+    names = {name for delivery in waiting for name in delivery.notification.beats}
+    for delivery in waiting:
+        for heartbeat in watched:
+            if heartbeat.watches == delivery.notification.source and any(
+                alert.ends_at is None and all(matcher.matches(alert.labels) for matcher in heartbeat.match)
+                for alert in delivery.notification.alerts
+            ):
+                names.add(heartbeat.name)
+    for name in sorted(names):
+        settings = bridge.config.sources[name].settings
+        if heartbeats.beat(connection, name, now, now + settings.every + settings.grace) is not None:
+            yield Alert(source=name, fingerprint="heartbeat", starts_at=now, ends_at=now, undated=True)
+
+
+def _sort_out(connection: Connection, heard: _Heard, waiting: Sequence[Waiting]) -> None:
+    """Which episodes are new, which changed; a repeat changes only when it was last seen."""
+    known = alerts.known_series(connection, heard.told)
+    for series, said in heard.told.items():
+        before = known.get(series)
+        if before is None and len(said) == 1:
+            index, alert = said[0]
+            episode = episodes.first(alert)
+            if episode is not None:
+                heard.new.append((episode, index))
+                heard.fresh[index] += 1
+            continue
+        _compare(heard, before or [], said)
+    for index, delivery in enumerate(waiting):
+        for fingerprint in delivery.notification.taken:
+            series = (delivery.notification.source, fingerprint)
+            for episode in alerts.firing(connection, series):
+                if episode.incident:
+                    heard.taken[episode.incident] = delivery.notification.source
+                    heard.touched.setdefault(index, set()).add(episode.incident)
+
+
+def _compare(heard: _Heard, known: Sequence[Episode], said: Sequence[tuple[int, Alert]]) -> None:
+    before = {episode.alert.starts_at: episode for episode in known}
+    first_told = {alert.starts_at: index for index, alert in reversed(said)}
+    last = said[-1][0]
+    for episode in episodes.merged(known, (alert for _, alert in said)):
+        start = episode.alert.starts_at
+        index = first_told.get(start, last)
+        if start not in before:
+            heard.new.append((episode, index))
+            heard.fresh[index] += 1
+            continue
+        if episode == before[start]:
+            continue
+        if replace(episode, seen=0) == before[start]:
+            heard.repeated.append(episode)
+        else:
+            heard.changed.append((before[start], episode, index))
+        if episode.incident and episode.seen:
+            heard.touched.setdefault(index, set()).add(episode.incident)
+
+
+def _place(
+    connection: Connection, heard: _Heard, waiting: Sequence[Waiting], bridge: Bridge, now: datetime
+) -> placement.Placed:
+    known = bridge.config.known
+    groups: dict[str, list[placement.Member]] = {}
+    for episode, index in heard.new:
+        verdict = gist(episode.alert, known, waiting[index].notification.route_labels)
+        groups.setdefault(verdict.key, []).append((episode, index, verdict))
+    hidden: dict[int, int] = {}
+    for index, delivery in enumerate(waiting):
+        if delivery.notification.hidden:
+            hidden[index] = delivery.notification.hidden
+    deliveries = placement.Deliveries(
+        traces=[delivery.trace for delivery in waiting],
+        route_labels=[delivery.notification.route_labels for delivery in waiting],
+        hidden=hidden,
+    )
+    placed = placement.place(connection, groups, heard.changed, deliveries, bridge, now)
+    for number, source in heard.taken.items():
+        placement.take(connection, number, source, bridge, now)
+    return placed
+
+
+def _store(
+    connection: Connection, heard: _Heard, placed: placement.Placed, ids: Sequence[int], now: datetime
+) -> None:
     alerts.add(
         connection,
-        ((replace(e, incident=members[e.identity]), ids[waiting[index].trace]) for e, index in batch.new),
+        [
+            New(episode, placed.incident_of[key], verdict.rule, verdict.priority.value, ids[index])
+            for key, members in placed.groups.items()
+            for episode, index, verdict in members
+        ],
         now,
     )
-    alerts.change(connection, (after for _, after in batch.changed), now)
-    return [_outcome(index, delivery, batch) for index, delivery in enumerate(waiting)]
+    alerts.touch(connection, heard.repeated, now)
+    alerts.change(connection, [after for _, after, _ in heard.changed], now)
+    for key, members in placed.groups.items():
+        for _, index, _ in members:
+            heard.touched.setdefault(index, set()).add(placed.incident_of[key])
 
 
-def _sort_out(connection: Connection, batch: _Batch) -> None:
-    """Which episodes are new, which changed; a repeat changes only when it was last seen."""
-    told = [alert for said in batch.told.values() for _, alert in said]
-    known = alerts.known_series(connection, told)
-    for series, said in batch.told.items():
-        before = {episode.alert.starts_at: episode for episode in known.get(series, ())}
-        first_told = {alert.starts_at: index for index, alert in reversed(said)}
-        for episode in merged(known.get(series, ()), (alert for _, alert in said)):
-            start = episode.alert.starts_at
-            if start not in before:
-                batch.new.append((episode, first_told[start]))
-                batch.fresh[first_told[start]] += 1
-            elif episode != before[start]:
-                batch.changed.append((before[start], episode))
-                if start in first_told and episode.incident:
-                    batch.touched.setdefault(first_told[start], set()).add(episode.incident)
+def _quarantine(connection: Connection, waiting: Sequence[Waiting]) -> None:
+    for delivery in waiting:
+        for number, part in enumerate(delivery.notification.unread):
+            alerts.add_quarantined(
+                connection,
+                trace=delivery.trace,
+                source=delivery.notification.source,
+                received_at=delivery.received_at,
+                reason=f"alert {number + 1} of the unreadable ones in this delivery; the others were taken",
+                body=part.encode("utf-8", "replace"),
+                kind="alert",
+                content_type="application/json",
+                version=program_version(),
+            )
 
 
-def _to_incidents(
-    connection: Connection, batch: _Batch, waiting: Sequence[Waiting], bridge: Bridge, now: datetime
-) -> dict[Identity, int]:
-    """Join or open incidents for new episodes, tell incidents what ended; incident number by episode."""
-    members: dict[Identity, int] = {}
-    by_key: dict[str, list[tuple[Episode, int]]] = {}
-    for episode, index in batch.new:
-        verdict = decide(episode.alert, bridge.config.known, waiting[index].notification.route_labels)
-        batch.verdicts[episode.identity] = verdict
-        by_key.setdefault(verdict.key, []).append((episode, index))
-    ended = _ended(batch.changed)
-    there = incidents.by_key(connection, by_key, now - bridge.config.intake.reopen_within)
-    rest = incidents.read_many(connection, ended.keys() - {found.number for found in there.values()})
-    missing = [key for key in by_key if key not in there]
-    numbers = iter(incidents.next_numbers(connection, len(missing))) if missing else iter(())
-    for key, episodes in by_key.items():
-        found = there.get(key)
-        gone = ended.pop(found.number, []) if found else []
-        after = (
-            _join(connection, found, episodes, gone, batch, bridge, now)
-            if found
-            else _open(connection, next(numbers), episodes, batch, waiting, bridge, now)
-        )
-        for episode, index in episodes:
-            members[episode.identity] = after.number
-            batch.touched.setdefault(index, set()).add(after.number)
-    for number, gone in ended.items():
-        change = machine.members_changed(rest[number], (), [episode.alert for episode in gone], now)
-        after = record(connection, change, bridge.arrangements, now)
-        if rest[number].is_open and not after.is_open:
-            batch.restored.append(after)
-    return members
+def _heard_from(
+    connection: Connection, waiting: Sequence[Waiting], states: Mapping[str, SourceState], now: datetime
+) -> None:
+    """Remember when sources delivered last, to a few seconds, and to which of their receivers."""
+    receivers: dict[str, set[str]] = {}
+    for delivery in waiting:
+        told = delivery.notification
+        receivers.setdefault(told.source, set()).update([told.receiver] if told.receiver else [])
+    for name, named in receivers.items():
+        state = states.get(name)
+        if (
+            state is None
+            or state.delivered_at is None
+            or now - state.delivered_at > _FRESH
+            or not named.issubset(state.receivers)
+        ):
+            sources.delivered(connection, name, now, named)
 
 
-def _ended(changed: Iterable[tuple[Episode, Episode]]) -> dict[int, list[Episode]]:
-    found: dict[int, list[Episode]] = {}
-    for before, after in changed:
-        if before.firing and not after.firing and after.incident is not None:
-            found.setdefault(after.incident, []).append(after)
-    return found
-
-
-def _open(
-    connection: Connection,
-    number: int,
-    episodes: Sequence[tuple[Episode, int]],
-    batch: _Batch,
-    waiting: Sequence[Waiting],
-    bridge: Bridge,
-    now: datetime,
-) -> Incident:
-    verdict = _highest(episodes, batch)
-    told = [episode.alert for episode, _ in episodes]
-    config = bridge.config
-    change = machine.open_(
-        number,
-        verdict,
-        told,
-        config.policies.get(verdict.policy, Policy(name="")),
-        config.terms.get(verdict.priority, ()),
-        config.version,
-        now,
-    )
-    first = episodes[0][1]
-    opened = replace(change.facts[0], data={**change.facts[0].data, "trace": waiting[first].trace})
-    change = replace(change, facts=(opened,))
-    if change.incident.firing == 0:
-        # It came and went before we heard of it: kept as an incident, but nobody is woken for it.
-        over = machine.resolve(
-            replace(change.incident, escalate_at=None), machine.TRIAGE, "over already", now
-        )
-        change = machine.then(change, over)
-    else:
-        change = _with_first_step(_with_failover(change, verdict, now), now)
-    batch.opened.setdefault(first, []).append(change.incident)
-    return record(connection, change, bridge.arrangements, now)
-
-
-def _join(
-    connection: Connection,
-    found: Incident,
-    episodes: Sequence[tuple[Episode, int]],
-    gone: Sequence[Episode],
-    batch: _Batch,
-    bridge: Bridge,
-    now: datetime,
-) -> Incident:
-    verdict = _highest(episodes, batch)
-    change = Change(incident=found)
-    fires = any(episode.firing for episode, _ in episodes)
-    if fires and not found.is_open:
-        change = machine.then(change, machine.reopen(found, machine.TRIAGE, "it fires again", now))
-    if fires and verdict.priority < found.priority:
-        change = machine.then(
-            change,
-            machine.raise_priority(
-                change.incident,
-                machine.TRIAGE,
-                verdict,
-                bridge.config.policies.get(verdict.policy, Policy(name="")),
-                bridge.config.terms.get(verdict.priority, ()),
-                now,
-            ),
-        )
-    joined = [episode.alert for episode, _ in episodes]
-    members = machine.members_changed(change.incident, joined, [episode.alert for episode in gone], now)
-    change = machine.then(change, members)
-    if fires:
-        change = _with_first_step(_with_failover(change, verdict, now), now)
-    return record(connection, change, bridge.arrangements, now)
-
-
-def _highest(episodes: Sequence[tuple[Episode, int]], batch: _Batch) -> Verdict:
-    """The most urgent verdict decides; among equals the first, and one that names a failover plan."""
-    found = [batch.verdicts[episode.identity] for episode, _ in episodes]
-    return min(found, key=lambda verdict: (verdict.priority, not verdict.plan))
-
-
-def _with_failover(change: Change, verdict: Verdict, now: datetime) -> Change:
-    if not verdict.plan or not change.incident.is_open:
-        return change
-    return machine.then(change, machine.failover_wanted(change.incident, verdict.plan, now))
-
-
-def _with_first_step(change: Change, now: datetime) -> Change:
-    """A step due at once is taken in the same transaction: no tick stands between alert and page."""
-    due = change.incident.escalate_at
-    return machine.then(change, machine.step_due(change.incident, now)) if due and due <= now else change
-
-
-def _delivery_row(index: int, waiting: Waiting, batch: _Batch) -> dict[str, object]:
-    notification = waiting.notification
+def _delivery_row(index: int, number: int, waiting: Waiting, heard: _Heard) -> dict[str, object]:
+    told = waiting.notification
     return {
+        "id": number,
         "trace": waiting.trace,
-        "source": notification.source,
+        "source": told.source,
         "received_at": waiting.received_at,
         "size": waiting.size,
         "sha256": waiting.sha256,
-        "alerts": len(notification.alerts),
-        "new": batch.fresh[index],
-        "hidden": notification.hidden,
-        "group": notification.group,
-        "flaws": notification.flaws,
-        "incidents": sorted(batch.touched.get(index, ())),
+        "alerts": len(told.alerts),
+        "new": heard.fresh[index],
+        "hidden": told.hidden,
+        "group": told.group,
+        "receiver": told.receiver,
+        "route_labels": told.route_labels,
+        "fingerprints": [alert.fingerprint for alert in told.alerts[:_MOST_FINGERPRINTS]],
+        "flaws": told.flaws,
+        "incidents": sorted(heard.touched.get(index, ())),
     }
 
 
-def _outcome(index: int, waiting: Waiting, batch: _Batch) -> Outcome:
-    notification = waiting.notification
+def _outcome(index: int, waiting: Waiting, heard: _Heard, placed: placement.Placed) -> Outcome:
+    told = waiting.notification
+    touched = sorted(heard.touched.get(index, ()))
     return Outcome(
         trace=waiting.trace,
-        source=notification.source,
-        alerts=len(notification.alerts),
-        new=batch.fresh[index],
-        incidents=tuple(f"INC-{number}" for number in sorted(batch.touched.get(index, ()))),
-        states=Counter(alert.state.value for alert in notification.alerts),
-        opened=tuple(batch.opened.get(index, ())),
-        restored=tuple(batch.restored) if index == 0 else (),
-        tasks=bool(batch.touched.get(index)),
+        source=told.source,
+        alerts=len(told.alerts),
+        new=heard.fresh[index],
+        incidents=tuple(f"INC-{number}" for number in touched),
+        states=Counter(alert.state.value for alert in told.alerts),
+        opened=tuple(placed.opened.get(index, ())),
+        restored=tuple(placed.restored) if index == 0 else (),
+        tasks=bool(touched),
     )

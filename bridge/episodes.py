@@ -6,20 +6,20 @@ starts and ends, never from arrival order: copies come late, twice, and from two
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import zip_longest
 
 import msgspec
 from msgspec.structs import replace
 
-from bridge.model import Alert
+from bridge.model import Alert, State
 
 Identity = tuple[str, str, datetime]
 
 
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
-    """One episode as it is known. `inferred`: nobody told its end, a later episode implies it."""
+    """One episode as it is known. `inferred`: nobody told its end, it is implied or presumed."""
 
     alert: Alert
     id: int | None = None
@@ -34,16 +34,26 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def firing(self) -> bool:
-        """Its end is not known."""
+        """Its end is not known; it may be silenced, inhibited or stale."""
         return self.alert.ends_at is None
+
+
+def first(alert: Alert) -> Episode | None:
+    """The episode of a series never heard of before; None for an end of nothing."""
+    if alert.undated and alert.ends_at is not None:
+        return None
+    return Episode(alert=alert, inferred=alert.presumed, seen=1)
 
 
 def merged(known: Sequence[Episode], told: Iterable[Alert]) -> list[Episode]:
     """All episodes of one series after hearing `told`, oldest first."""
     by_start = {episode.alert.starts_at: episode for episode in known}
     for alert in told:
-        before = by_start.get(alert.starts_at)
-        by_start[alert.starts_at] = _heard(before, alert) if before else Episode(alert=alert, seen=1)
+        before = _meant(alert, by_start)
+        if before is not None:
+            by_start[before.alert.starts_at] = _heard(before, alert)
+        elif (new := first(alert)) is not None:
+            by_start[alert.starts_at] = new
     ordered = [by_start[start] for start in sorted(by_start)]
     return [
         _ended_by(episode, later.alert.starts_at if later else None)
@@ -51,19 +61,36 @@ def merged(known: Sequence[Episode], told: Iterable[Alert]) -> list[Episode]:
     ]
 
 
+def _meant(alert: Alert, by_start: Mapping[datetime, Episode]) -> Episode | None:
+    """The episode an alert speaks of: that of its start, or what fires when it knows no start."""
+    if not alert.undated:
+        return by_start.get(alert.starts_at)
+    return max((e for e in by_start.values() if e.firing), key=lambda e: e.alert.starts_at, default=None)
+
+
 def _heard(before: Episode, alert: Alert) -> Episode:
-    """A told end stands against "firing" copies; of two told ends the later one is true."""
-    told_before = None if before.inferred else before.alert.ends_at
-    ends = [end for end in (told_before, alert.ends_at) if end is not None]
+    """A told end stands against "firing" copies; of two told ends the later one is true.
+
+    An end that was only presumed falls when the alert is heard firing.
+    """
+    known = before.alert
+    if alert.presumed:
+        ends_at, inferred = known.ends_at or alert.ends_at, before.inferred or known.ends_at is None
+    else:
+        told = [end for end in (None if before.inferred else known.ends_at, alert.ends_at) if end is not None]
+        ends_at, inferred = (max(told) if told else None), False
+    fires = alert.ends_at is None
     return replace(
         before,
         alert=replace(
-            before.alert,
-            ends_at=max(ends) if ends else before.alert.ends_at,
-            annotations=alert.annotations or before.alert.annotations,
-            link=alert.link or before.alert.link,
+            known,
+            ends_at=ends_at,
+            annotations=alert.annotations or known.annotations,
+            link=alert.link or known.link,
+            standing=alert.standing if fires else known.standing,
+            held_by=alert.held_by if fires else known.held_by,
         ),
-        inferred=before.inferred and not ends,
+        inferred=inferred,
         seen=before.seen + 1,
     )
 
@@ -73,3 +100,13 @@ def _ended_by(episode: Episode, next_start: datetime | None) -> Episode:
     if next_start is None or (not episode.firing and not episode.inferred):
         return episode
     return replace(episode, alert=replace(episode.alert, ends_at=next_start), inferred=True)
+
+
+def doubted(alert: Alert, why: str) -> Alert:
+    """An end told while nobody could see: not believed, the alert is stale until it is seen again."""
+    return replace(
+        alert,
+        ends_at=None,
+        standing=State.STALE,
+        held_by=f"told as ended while monitoring was blind: {why}",
+    )

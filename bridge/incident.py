@@ -5,7 +5,6 @@ Every function is pure. `NotAllowed` says in plain words why something cannot be
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -42,8 +41,9 @@ def open_(
     terms: tuple[Term, ...],
     rules_version: str,
     now: datetime,
+    follows: int | None = None,
 ) -> Change:
-    """A new incident; its first page is due by the policy's first step."""
+    """A new incident; its first page is due by the policy's first step. It `follows` one of the same key."""
     round_at = now if verdict.page else None
     policy = policy if verdict.page else Policy(name=policy.name)
     first = escalation.first(policy, now) if round_at else None
@@ -66,32 +66,22 @@ def open_(
         round_at=round_at,
         escalate_at=first.due_at if first else None,
         firing=sum(1 for alert in alerts if alert.ends_at is None),
+        follows=follows,
     )
     fact = Fact(
         at=now,
         kind="opened",
         by=TRIAGE,
         text=verdict.title,
-        data={"rule": verdict.rule, "why": list(verdict.why), "alerts": len(alerts)},
+        data={
+            "rule": verdict.rule,
+            "why": list(verdict.why),
+            "alerts": len(alerts),
+            **({"follows": follows} if follows else {}),
+        },
     )
     ticket = Effect(kind="ticket", key=f"{incident.name}/ticket/opened")
     return Change(incident=incident, facts=(fact,), effects=(ticket,))
-
-
-def members_changed(
-    incident: Incident, joined: Sequence[Alert], ended: Sequence[Alert], now: datetime
-) -> Change:
-    """New episodes joined, known ones ended. When none fires any more the service is restored."""
-    firing = incident.firing + sum(1 for alert in joined if alert.ends_at is None)
-    firing = max(firing - len(ended), 0)
-    after = replace(
-        incident, firing=firing, began_at=min([incident.began_at, *(alert.starts_at for alert in joined)])
-    )
-    facts = [_members(kind, alerts, now) for kind, alerts in (("joined", joined), ("ended", ended)) if alerts]
-    change = Change(incident=after, facts=tuple(facts))
-    if firing == 0 and incident.is_open:
-        return then(change, resolve(after, TRIAGE, "all alerts are quiet", now))
-    return change
 
 
 def failover_wanted(incident: Incident, plan: str, now: datetime) -> Change:
@@ -122,7 +112,15 @@ def resolve(incident: Incident, by: Actor, text: str, now: datetime) -> Change:
     """Service is restored, by what the alerts say or by a person's word. Everybody paged is told."""
     if not incident.is_open:
         raise NotAllowed(_already(incident, "resolve"))
-    after = replace(incident, status=Status.RESOLVED, resolved_at=now, escalate_at=None)
+    after = replace(
+        incident,
+        status=Status.RESOLVED,
+        resolved_at=now,
+        escalate_at=None,
+        held=False,
+        flapping_at=None,
+        settle_at=None,
+    )
     change = _changed(after, "resolved", by, text, now)
     told = Effect(
         kind="page",
@@ -152,7 +150,7 @@ def reopen(incident: Incident, by: Actor, text: str, now: datetime) -> Change:
     """It is not over: the policy starts a new round, clocks of restoration run on."""
     if incident.is_open:
         raise NotAllowed(_already(incident, "reopen"))
-    again = _new_round(replace(incident, resolved_at=None, closed_at=None), now)
+    again = new_round(replace(incident, resolved_at=None, closed_at=None), now)
     return _changed(again, "reopened", by, text, now)
 
 
@@ -204,7 +202,7 @@ def raise_priority(
         after = replace(after, policy=Policy(name=policy.name), escalate_at=None)
     elif verdict.priority < old or not incident.policy.steps:
         after = replace(after, policy=policy)
-        after = _new_round(after, now) if incident.is_open else after
+        after = new_round(after, now) if incident.is_open else after
     change = _changed(after, "priority_changed", by, f"{old} → {verdict.priority}", now)
     fact = replace(change.facts[0], data={"from": old, "to": verdict.priority, "rule": verdict.rule})
     return replace(change, facts=(fact,))
@@ -256,7 +254,8 @@ def then(first: Change, second: Change) -> Change:
     )
 
 
-def _new_round(incident: Incident, now: datetime) -> Incident:
+def new_round(incident: Incident, now: datetime) -> Incident:
+    """The policy begins anew: nobody has it, the first step is due."""
     first = escalation.first(incident.policy, now)
     return replace(
         incident,
@@ -271,15 +270,6 @@ def _new_round(incident: Incident, now: datetime) -> Incident:
 def _changed(after: Incident, kind: str, by: Actor, text: str, now: datetime) -> Change:
     ticket = Effect(kind="ticket", key=f"{after.name}/ticket/{kind}/{after.version}")
     return Change(incident=after, facts=(Fact(at=now, kind=kind, by=by, text=text),), effects=(ticket,))
-
-
-def _members(kind: str, alerts: Sequence[Alert], now: datetime) -> Fact:
-    """One line for however many alerts; the alerts themselves are stored with the incident."""
-    names = Counter(alert.name for alert in alerts)
-    text = ", ".join(name if count == 1 else f"{name} ×{count}" for name, count in names.most_common(5))
-    if len(names) > 5:
-        text += f" and {len(names) - 5} other names"
-    return Fact(at=now, kind=f"alerts_{kind}", by=TRIAGE, text=text, data={"count": len(alerts)})
 
 
 def _already(incident: Incident, verb: str) -> str:

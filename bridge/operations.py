@@ -6,12 +6,13 @@ import functools
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from msgspec.structs import replace
+from sqlalchemy import Column, Connection, select
 
 from bridge import incident as machine
-from bridge import sla
+from bridge import members, sla
 from bridge.model import Actor, Change, Clock, ClockState, Effect, Fact, Incident, Policy, Priority, Verdict
-from bridge.store import incidents
+from bridge.store import alerts, incidents
 from bridge.store.record import record, write_clocks
 from bridge.store.schema import clocks
 from bridge.store.schema import incidents as table
@@ -31,15 +32,15 @@ def acknowledge(bridge: Bridge, number: int, by: Actor) -> Incident:
 
 
 def resolve(bridge: Bridge, number: int, by: Actor, text: str = "") -> Incident:
-    """Say that service is restored."""
-    after = _apply(bridge, number, lambda incident, now: machine.resolve(incident, by, text, now))
+    """Say that service is restored. What no source would ever end (a report, a notice) ends with it."""
+    after = _apply(bridge, number, lambda incident, now: machine.resolve(incident, by, text, now), over=True)
     bridge.metrics.restored(after)
     return after
 
 
 def close(bridge: Bridge, number: int, by: Actor, cause: str = "") -> Incident:
     """End the work on an incident."""
-    return _apply(bridge, number, lambda incident, now: machine.close(incident, by, cause, now))
+    return _apply(bridge, number, lambda incident, now: machine.close(incident, by, cause, now), over=True)
 
 
 def reopen(bridge: Bridge, number: int, by: Actor, text: str = "") -> Incident:
@@ -121,6 +122,36 @@ def tell_due_clocks(bridge: Bridge) -> int:
     return len(due)
 
 
+def settle_due(bridge: Bridge) -> int:
+    """End flapping and storms whose time has come; how many incidents there were."""
+    return _for_due(bridge, table.c.settle_at, members.settle)
+
+
+def unmute_due(bridge: Bridge) -> int:
+    """Maintenance is over: page what still fires. How many incidents there were."""
+    return _for_due(
+        bridge, table.c.muted_until, lambda incident, now: _and_page(members.unmute(incident, now), now)
+    )
+
+
+def _for_due(bridge: Bridge, column: Column[datetime], decide: Decision) -> int:
+    now = bridge.now()
+    with bridge.database.reading() as connection:
+        due = (
+            connection.execute(select(table.c.number).where(column <= now).limit(_MOST_AT_ONCE))
+            .scalars()
+            .all()
+        )
+
+    def still_due(incident: Incident, moment: datetime) -> Change:
+        at = getattr(incident, column.name)
+        return decide(incident, moment) if at is not None and at <= moment else Change(incident=incident)
+
+    for number in due:
+        _apply(bridge, number, still_due)
+    return len(due)
+
+
 def _tell_clocks(connection: Connection, bridge: Bridge, number: int) -> None:
     now = bridge.now()
     incident = incidents.read(connection, number, lock=True)
@@ -175,13 +206,15 @@ def _and_page(change: Change, now: datetime) -> Change:
     return machine.then(change, machine.step_due(change.incident, now)) if due and due <= now else change
 
 
-def _apply(bridge: Bridge, number: int, decide: Decision) -> Incident:
+def _apply(bridge: Bridge, number: int, decide: Decision, *, over: bool = False) -> Incident:
     def work(connection: Connection) -> Incident:
         now = bridge.now()
-        before = incidents.read(connection, number, lock=True)
-        change = decide(before, now)
+        before = found = incidents.read(connection, number, lock=True)
+        if over and (ended := alerts.end_undated(connection, number, now)):
+            found = replace(before, firing=max(before.firing - ended, 0))
+        change = decide(found, now)
         if change.incident is before and not change.facts and not change.effects:
             return before
-        return record(connection, change, bridge.arrangements, now)
+        return record(connection, change, bridge.arrangements, now, before)
 
     return bridge.database.run(work)

@@ -52,6 +52,8 @@ def clocks(
 ) -> tuple[Clock, ...]:
     """Every clock of the incident as it stands at `now`."""
     start = started_at(incident, facts)
+    if incident.muted_until is not None:
+        start = max(start, incident.muted_until)  # nobody is called during planned maintenance
     return tuple(
         # An incident keeps its terms; a calendar that left the configuration meanwhile counts as always open.
         _clock(term, start, stopped_at(term.target, facts), calendars.get(term.calendar, Calendar()), now)
@@ -60,11 +62,11 @@ def clocks(
 
 
 def started_at(incident: Incident, facts: Sequence[Fact]) -> datetime:
-    """When today's promises began: with the incident, or with its last rise while service was down."""
+    """When today's promises began: with the incident, its last rise while service was down, or unmuting."""
     start, restored = incident.opened_at, False
     for fact in facts:
         restored = fact.kind == "resolved" or (restored and fact.kind != "reopened")
-        if not restored and _rises(fact):
+        if fact.kind == "unmuted" or (not restored and _rises(fact)):
             start = fact.at
     return start
 

@@ -3,10 +3,13 @@
 Rules are read in order and the first match wins. A rule with `continue: true` only adds what it says;
 what an earlier rule said stands. Where no rule says otherwise, the labels `priority`, `client`,
 `service` and the annotation or label `runbook_url` are honoured, the alert's own before the route's.
+
+An alert that says the look at a service is broken is never the service's P1: no rule sees it.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -19,6 +22,10 @@ from bridge.model import Alert, Labels, Priority, Verdict
 from bridge.text import one_line, visible
 
 INCIDENT_BY = ("client", "service", "alertname")
+BLIND_BY = ("client", "service", "rulename", "datasource_uid")
+BLIND = "monitoring is blind"
+_HONOURED = ("priority", "client", "service")
+_MOST_REMEMBERED = 10_000
 _LONGEST_KEY = 480  # characters; PostgreSQL's index rows end near 2,700 bytes
 
 
@@ -46,6 +53,7 @@ class ServiceFacts:
 
     runbook: str = ""
     plan: str = ""
+    depends_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,35 @@ class Known:
     default_policy: str = ""
     paging: frozenset[Priority] = frozenset(Priority)
 
+    @functools.cached_property
+    def looked_at(self) -> tuple[str, ...]:
+        """The labels that can make a difference to priority, key, client, service, policy or plan."""
+        matchers = [m for rule in self.rules for m in rule.match]
+        matchers += [m for trigger in self.triggers.values() for m in trigger.match]
+        keys = [name for rule in self.rules for name in rule.incident_by]
+        return tuple(dict.fromkeys([m.name for m in matchers] + keys + [*INCIDENT_BY, *_HONOURED]))
+
+    @functools.cached_property
+    def needs(self) -> Mapping[str, frozenset[str]]:
+        """Every service that a service needs, directly or by way of others; a circle is no hindrance."""
+        found: dict[str, frozenset[str]] = {}
+        for name in self.services:
+            reached: set[str] = set()
+            ahead = [*self.services[name].depends_on]
+            while ahead:
+                needed = ahead.pop()
+                if needed not in reached and needed != name:
+                    reached.add(needed)
+                    ahead += self.services.get(needed, ServiceFacts()).depends_on
+            if reached:
+                found[name] = frozenset(reached)
+        return found
+
+    @functools.cached_property
+    def remembered(self) -> dict[object, Verdict | None]:
+        """Verdicts by the labels looked at; None where the fingerprint itself makes a difference."""
+        return {}
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -93,10 +130,12 @@ class Trial:
 
 def decide(alert: Alert, known: Known, route_labels: Labels = MappingProxyType({})) -> Verdict:
     """What this alert means. Never fails: the configuration check guarantees a default rule."""
-    rule, names = _merged(alert.labels, known.rules)
-    why = [f"rule {' + '.join(names)}"]
     # An empty label is no label, so it hides nothing that the route says.
     told = {**route_labels, **{name: value for name, value in alert.labels.items() if value}}
+    if alert.blind:
+        return _blind(alert, told, known)
+    rule, names = _merged(alert.labels, known.rules)
+    why = [f"rule {' + '.join(names)}"]
     priority = rule.priority or _priority(told, why)
     client = rule.client or _client(told, known, why)
     service = rule.service or told.get("service", "")
@@ -115,6 +154,27 @@ def decide(alert: Alert, known: Known, route_labels: Labels = MappingProxyType({
         page=priority in known.paging,
         why=tuple(why),
     )
+
+
+def gist(alert: Alert, known: Known, route_labels: Labels = MappingProxyType({})) -> Verdict:
+    """As `decide`, but title and runbook may be those of another alert with the same labels that matter.
+
+    A storm is thousands of alerts that differ in a host name no rule looks at: they are decided once.
+    """
+    if alert.blind:
+        return decide(alert, known, route_labels)
+    mark: object = tuple(map(alert.labels.get, known.looked_at))
+    if route_labels:
+        mark = (mark, tuple(sorted(route_labels.items())))
+    remembered = known.remembered
+    found = remembered.get(mark)
+    if found is None:
+        found = decide(alert, known, route_labels)
+        if mark not in remembered:
+            if len(remembered) >= _MOST_REMEMBERED:
+                remembered.clear()
+            remembered[mark] = None if found.key.startswith("fingerprint=") else found
+    return found
 
 
 def trials(labels: Labels, rules: Sequence[Rule]) -> list[Trial]:
@@ -160,6 +220,26 @@ def _merged(labels: Labels, rules: Sequence[Rule]) -> tuple[Rule, list[str]]:
         if (value := first(name)) is not None
     }
     return Rule(name=hits[-1].name, **says), [rule.name for rule in hits]  # type: ignore[arg-type]
+
+
+def _blind(alert: Alert, told: Labels, known: Known) -> Verdict:
+    """Somebody must mend the monitoring; of the service itself nothing is known."""
+    why = [BLIND]
+    client = _client(told, known, why)
+    service = told.get("service", "")
+    about = one_line(alert.labels.get("rulename") or alert.name, 100)
+    return Verdict(
+        rule=BLIND,
+        priority=Priority.P2,
+        client=client,
+        service=one_line(service, 100),
+        key=f"{BLIND}: {incident_key(alert, BLIND_BY, client, service)}",
+        title=one_line(f"Monitoring is blind: {about} ({alert.name})"),
+        policy=known.default_policy,
+        runbook=_link(alert.annotations.get("runbook_url", "")),
+        page=Priority.P2 in known.paging,
+        why=tuple(why),
+    )
 
 
 def _plan(name: str, priority: Priority, labels: Labels, known: Known, why: list[str]) -> str:

@@ -53,6 +53,8 @@ class Worker:
             ("steps", lambda: operations.take_due_steps(self._bridge) and self.run_tasks(), 1),
             ("failovers", self._failovers, 0.5),
             ("clocks", lambda: operations.tell_due_clocks(self._bridge), 2),
+            ("settling", lambda: operations.settle_due(self._bridge), 2),
+            ("unmuting", lambda: operations.unmute_due(self._bridge) and self.run_tasks(), 2),
             ("gauges", self._gauges, 5),
             ("audit", lambda: audit.audit(self._bridge), 30),
             ("reports", lambda: reporting.queue_due(self._bridge), 60),

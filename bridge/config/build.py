@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -20,6 +21,17 @@ from bridge.model import Policy, Priority, Step, Term
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TARGETS = ("respond", "restore", "plan", "fix")
+
+
+@dataclass(frozen=True)
+class WatchedHeartbeat:
+    """A heartbeat that an alert feeds: one of the source `watches` that fires and matches is a beat."""
+
+    name: str
+    watches: str
+    match: tuple[matchers.Matcher, ...]
+    every: timedelta
+    grace: timedelta
 
 
 @dataclass(frozen=True)
@@ -39,11 +51,13 @@ class Config:
     policies: Mapping[str, Policy]
     directory: oncall.Directory
     known: triage.Known
+    rule_files: tuple[Path, ...] = ()
     reports: shape.Reports = field(default_factory=shape.Reports)
     intake: shape.Intake = field(default_factory=shape.Intake)
     web: shape.Web = field(default_factory=shape.Web)
     retention: shape.Retention = field(default_factory=shape.Retention)
     heartbeat_out: str = ""
+    watched: tuple[WatchedHeartbeat, ...] = ()
     allow: tuple[Network, ...] = ()
     version: str = ""
     people: Mapping[str, shape.ResponderSettings] = field(default_factory=dict)
@@ -59,6 +73,7 @@ def config(found: dict[str, Any], rules: Rules, version: str, tree: Tree) -> Con
     for name, plan in found["failover"].items():
         for index, text in enumerate(plan.on.match):
             _matcher(tree, ("failover", name, "on", "match", index), text)
+    watched = tuple(_watched(tree, typed) for typed in found["sources"].values() if _watches(typed))
     read_rules = tuple(_rule(rule_tree, path, rule) for rule_tree, path, rule in rules)
     if tree.problems or any(rule_tree.problems for rule_tree, _, _ in rules):
         return None
@@ -83,11 +98,13 @@ def config(found: dict[str, Any], rules: Rules, version: str, tree: Tree) -> Con
             channels=frozenset(found["channels"]),
         ),
         known=_known(found, read_rules, version),
+        rule_files=found["triage"],
         reports=found["reports"],
         intake=found["intake"],
         web=found["web"],
         retention=found["retention"],
         heartbeat_out=found["heartbeat_out"],
+        watched=watched,
         allow=found["allow"],
         version=version,
         people=found["responders"],
@@ -100,7 +117,7 @@ def _known(found: dict[str, Any], rules: tuple[triage.Rule, ...], version: str) 
         version=version,
         clients=frozenset(found["clients"]),
         services={
-            name: triage.ServiceFacts(entry.runbook, entry.failover)
+            name: triage.ServiceFacts(entry.runbook, entry.failover, tuple(entry.depends_on))
             for name, entry in found["services"].items()
         },
         triggers={
@@ -114,6 +131,18 @@ def _known(found: dict[str, Any], rules: tuple[triage.Rule, ...], version: str) 
             if (entry := found["priorities"].get(priority.value)) is not None and entry.page
         ),
     )
+
+
+def _watches(typed: shape.Typed) -> bool:
+    return typed.type == "heartbeat" and bool(typed.settings.watches)
+
+
+def _watched(tree: Tree, typed: shape.Typed) -> WatchedHeartbeat:
+    given = typed.settings
+    path: Path_ = ("sources", typed.name, "match")
+    found = [_matcher(tree, (*path, index), text) for index, text in enumerate(given.match)]
+    match = tuple(matcher for matcher in found if matcher)
+    return WatchedHeartbeat(typed.name, given.watches, match, given.every, given.grace)
 
 
 def _rule(rule_tree: Tree, path: Path_, rule: shape.RuleSettings) -> triage.Rule:

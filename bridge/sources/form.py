@@ -55,6 +55,7 @@ def decode(settings: Settings, delivery: Delivery) -> Notification:
                 source=delivery.source,
                 fingerprint=hashlib.sha256(identity.encode()).hexdigest()[:16],
                 starts_at=delivery.received_at,
+                undated=True,
                 labels={name: value for name, value in labels.items() if value},
                 annotations={
                     "summary": title,

@@ -1,152 +1,213 @@
-"""Alert episodes and the deliveries that brought them."""
+"""Alert episodes and the deliveries that brought them, read and written in bulk."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    String,
-    and_,
-    any_,
-    bindparam,
-    insert,
-    literal,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy.dialects.postgresql import ARRAY
+import msgspec
+from sqlalchemy import Connection, insert, update
 
 from bridge.episodes import Episode
-from bridge.model import Alert
+from bridge.model import Alert, State
+from bridge.store import bulk
 from bridge.store.schema import alerts, deliveries, quarantine
 
 Series = tuple[str, str]
-_MOST_PARAMETERS = 400
+Told = Mapping[Series, Sequence[tuple[int, Alert]]]
+
+_COLUMNS = (
+    "source",
+    "fingerprint",
+    "starts_at",
+    "ends_at",
+    "inferred",
+    "state",
+    "labels",
+    "annotations",
+    "link",
+    "incident",
+    "rule",
+    "priority",
+    "undated",
+    "held_by",
+    "delivery",
+    "first_seen",
+    "last_seen",
+    "occurrences",
+)
+_READ = (
+    "SELECT id, fingerprint, starts_at, ends_at, inferred, state, labels, annotations, link, incident, "
+    "undated, held_by FROM alerts WHERE source = {m} AND {among} AND (ends_at IS NULL OR starts_at >= {m} "
+    # An end that nobody told moves when an episode in between arrives late.
+    "OR (inferred AND ends_at > {m}))"
+)
+_TOUCH = "UPDATE alerts SET last_seen = {m}, occurrences = occurrences + {m} WHERE {among}"
+_CHANGE = (
+    "UPDATE alerts SET ends_at = {m}, inferred = {m}, state = {m}, annotations = {m}, link = {m}, "
+    "incident = {m}, held_by = {m}, absent_since = NULL, occurrences = occurrences + {m}, last_seen = {m} "
+    "WHERE id = {m}"
+)
+_encoder = msgspec.json.Encoder()
+_texts = msgspec.json.Decoder(dict[str, str])
 
 
-def known_series(connection: Connection, told: Collection[Alert]) -> dict[Series, list[Episode]]:
+class New(msgspec.Struct, frozen=True):
+    """An episode on its way into the store: where it belongs, and what was decided about it."""
+
+    episode: Episode
+    incident: int
+    rule: str
+    priority: str
+    delivery: int
+
+
+def known_series(connection: Connection, told: Told) -> dict[Series, list[Episode]]:
     """Episodes that may be touched by what was told: those firing, not older, or with an inferred end."""
-    wanted: dict[str, dict[str, datetime]] = {}
-    for alert in told:
-        starts = wanted.setdefault(alert.source, {})
-        starts[alert.fingerprint] = min(alert.starts_at, starts.get(alert.fingerprint, alert.starts_at))
+    by_source: dict[str, list[str]] = {}
+    earliest: dict[str, datetime] = {}
+    for (source, fingerprint), said in told.items():
+        by_source.setdefault(source, []).append(fingerprint)
+        start = said[0][1].starts_at if len(said) == 1 else min(alert.starts_at for _, alert in said)
+        if source not in earliest or start < earliest[source]:
+            earliest[source] = start
     found: dict[Series, list[Episode]] = {}
-    for source, starts in wanted.items():
-        names = list(starts)
-        for first in range(0, len(names), _MOST_PARAMETERS):
-            part = names[first : first + _MOST_PARAMETERS]
-            earliest = min(starts[name] for name in part)
-            rows = connection.execute(
-                select(alerts)
-                .where(alerts.c.source == source, _one_of(connection, part))
-                .where(
-                    or_(
-                        alerts.c.ends_at.is_(None),
-                        alerts.c.starts_at >= earliest,
-                        # An end that nobody told moves when an episode in between arrives late.
-                        and_(alerts.c.inferred, alerts.c.ends_at > earliest),
-                    )
-                )
-            )
-            for row in rows:
-                found.setdefault((source, row.fingerprint), []).append(_episode(row))
+    mark, moment = bulk.mark(connection), bulk.moment(connection)
+    for source, fingerprints in by_source.items():
+        since = moment(earliest[source])
+        for among, names in bulk.among(connection, "fingerprint", fingerprints):
+            query = _READ.format(m=mark, among=among)
+            for row in connection.exec_driver_sql(query, (source, *names, since, since)):
+                found.setdefault((source, row[1]), []).append(_episode(source, row))
     return found
 
 
-def _one_of(connection: Connection, fingerprints: list[str]) -> ColumnElement[bool]:
-    """IN for SQLite; for PostgreSQL one array, which it hashes (400 parameters it compares one by one)."""
-    if connection.dialect.name == "sqlite":
-        return alerts.c.fingerprint.in_(fingerprints)
-    return alerts.c.fingerprint == any_(literal(fingerprints, ARRAY(String)))
-
-
-def add(connection: Connection, new: Iterable[tuple[Episode, int | None]], now: datetime) -> None:
+def add(connection: Connection, new: Iterable[New], now: datetime) -> None:
     """Insert episodes with the delivery that told them first."""
-    rows = [
-        {
-            "source": episode.alert.source,
-            "fingerprint": episode.alert.fingerprint,
-            "starts_at": episode.alert.starts_at,
-            "ends_at": episode.alert.ends_at,
-            "inferred": episode.inferred,
-            "state": episode.alert.state,
-            "labels": episode.alert.labels,
-            "annotations": episode.alert.annotations,
-            "link": episode.alert.link,
-            "incident": episode.incident,
-            "delivery": delivery,
-            "first_seen": now,
-            "last_seen": now,
-            "occurrences": episode.seen,
-        }
-        for episode, delivery in new
-    ]
-    if rows:
-        connection.execute(insert(alerts), rows)
+    moment, encode = bulk.moment(connection), _encoder.encode
+    seen = moment(now)
+    rows = []
+    for each in new:
+        episode, alert = each.episode, each.episode.alert
+        rows.append(
+            (
+                alert.source,
+                alert.fingerprint,
+                moment(alert.starts_at),
+                None if alert.ends_at is None else moment(alert.ends_at),
+                episode.inferred,
+                alert.state.value,
+                encode(alert.labels).decode(),
+                encode(alert.annotations).decode(),
+                alert.link,
+                each.incident,
+                each.rule,
+                each.priority,
+                alert.undated,
+                alert.held_by,
+                each.delivery,
+                seen,
+                seen,
+                episode.seen,
+            )
+        )
+    bulk.insert(connection, alerts, _COLUMNS, rows)
 
 
-def change(connection: Connection, changed: Iterable[Episode], now: datetime) -> None:
+def touch(connection: Connection, repeated: Sequence[Episode], now: datetime) -> None:
+    """Known episodes were told again and nothing new of them."""
+    mark, seen = bulk.mark(connection), bulk.moment(connection)(now)
+    by_times: dict[int, list[int]] = {}
+    for episode in repeated:
+        by_times.setdefault(episode.seen, []).append(episode.id or 0)
+    for times, ids in by_times.items():
+        for among, part in bulk.among(connection, "id", ids):
+            connection.exec_driver_sql(_TOUCH.format(m=mark, among=among), (seen, times, *part))
+
+
+def change(connection: Connection, changed: Sequence[Episode], now: datetime) -> None:
     """Write what was heard about known episodes."""
+    if not changed:
+        return
+    moment, seen = bulk.moment(connection), bulk.moment(connection)(now)
     rows = [
-        {
-            "row": episode.id,
-            "ends": episode.alert.ends_at,
-            "guess": episode.inferred,
-            "now_state": episode.alert.state,
-            "notes": episode.alert.annotations,
-            "address": episode.alert.link,
-            "in_incident": episode.incident,
-            "times": episode.seen,
-            "seen": now,
-        }
+        (
+            None if episode.alert.ends_at is None else moment(episode.alert.ends_at),
+            episode.inferred,
+            episode.alert.state.value,
+            _encoder.encode(episode.alert.annotations).decode(),
+            episode.alert.link,
+            episode.incident,
+            episode.alert.held_by,
+            episode.seen,
+            seen,
+            episode.id,
+        )
         for episode in changed
     ]
-    if rows:
-        connection.execute(
-            update(alerts)
-            .where(alerts.c.id == bindparam("row"))
-            .values(
-                ends_at=bindparam("ends"),
-                inferred=bindparam("guess"),
-                state=bindparam("now_state"),
-                annotations=bindparam("notes"),
-                link=bindparam("address"),
-                incident=bindparam("in_incident"),
-                occurrences=alerts.c.occurrences + bindparam("times"),
-                last_seen=bindparam("seen"),
-            ),
-            rows,
-        )
+    connection.exec_driver_sql(_CHANGE.format(m=bulk.mark(connection)), rows)
 
 
-def add_deliveries(connection: Connection, rows: list[dict[str, Any]]) -> Mapping[str, int]:
-    """Insert deliveries; ids by trace."""
-    result = connection.execute(insert(deliveries).returning(deliveries.c.trace, deliveries.c.id), rows)
-    return {row.trace: row.id for row in result}
-
-
-def add_quarantined(
-    connection: Connection, trace: str, source: str, reason: str, body: bytes, now: datetime
-) -> None:
-    """Keep an authentic delivery that could not be understood."""
-    connection.execute(
-        insert(quarantine).values(trace=trace, source=source, reason=reason, body=body, received_at=now)
+def end_undated(connection: Connection, incident: int, now: datetime) -> int:
+    """A person says it is over: end what no source will ever end. How many episodes that were."""
+    done = connection.execute(
+        update(alerts)
+        .where(alerts.c.incident == incident, alerts.c.undated, alerts.c.ends_at.is_(None))
+        .values(ends_at=now, state=State.RESOLVED, last_seen=now)
     )
+    return done.rowcount
 
 
-def _episode(row: Any) -> Episode:
-    alert = Alert(
-        source=row.source,
-        fingerprint=row.fingerprint,
-        starts_at=row.starts_at,
-        ends_at=row.ends_at,
-        labels=row.labels,
-        annotations=row.annotations,
-        link=row.link,
+def delivery_ids(connection: Connection, count: int) -> list[int]:
+    """Ids for deliveries about to be added; intake is the only one that adds them."""
+    return bulk.next_ids(connection, deliveries, count)
+
+
+def add_deliveries(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert deliveries with their ids. Lists and objects are written as JSON."""
+    moment = bulk.moment(connection)
+    values = [tuple(_plain(value, moment) for value in row.values()) for row in rows]
+    bulk.insert(connection, deliveries, tuple(rows[0]), values)
+
+
+def firing(connection: Connection, series: Series) -> list[Episode]:
+    """The episodes of a series whose end is not known."""
+    source, fingerprint = series
+    mark = bulk.mark(connection)
+    query = _READ.format(m=mark, among=f"fingerprint = {mark}")
+    late = bulk.moment(connection)(datetime.max.replace(tzinfo=UTC))
+    rows = connection.exec_driver_sql(query, (source, fingerprint, late, late))
+    return [episode for episode in (_episode(source, row) for row in rows) if episode.firing]
+
+
+def add_quarantined(connection: Connection, **fields: Any) -> None:
+    """Keep an authentic delivery, or a part of one, that could not be understood."""
+    connection.execute(insert(quarantine).values(**fields))
+
+
+def _plain(value: Any, moment: Any) -> Any:
+    if isinstance(value, datetime):
+        return moment(value)
+    return value if isinstance(value, str | int) else _encoder.encode(value).decode()
+
+
+def _episode(source: str, row: Any) -> Episode:
+    state = State(row[5])
+    return Episode(
+        alert=Alert(
+            source=source,
+            fingerprint=row[1],
+            starts_at=bulk.read_moment(row[2]),
+            ends_at=None if row[3] is None else bulk.read_moment(row[3]),
+            labels=_texts.decode(row[6]),
+            annotations=_texts.decode(row[7]),
+            link=row[8],
+            undated=bool(row[10]),
+            standing=State.FIRING if state is State.RESOLVED else state,
+            held_by=row[11],
+        ),
+        id=row[0],
+        incident=row[9],
+        inferred=bool(row[4]),
     )
-    return Episode(alert=alert, id=row.id, incident=row.incident, inferred=row.inferred)

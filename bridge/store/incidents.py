@@ -13,7 +13,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.model import Actor, Fact, Incident, Policy, Priority, Status, Term
 from bridge.store.database import Conflict
-from bridge.store.schema import counters, facts, incidents
+from bridge.store.schema import alerts, counters, facts, incidents
+
+_OPEN = (Status.TRIGGERED, Status.ACKNOWLEDGED)
+_MOST_AT_ONCE = 500
+_MOST_RELATED = 50
 
 
 class NoSuchIncident(LookupError):
@@ -50,21 +54,73 @@ def read_many(connection: Connection, numbers: Collection[int]) -> dict[int, Inc
 def by_key(connection: Connection, keys: Collection[str], restored_since: datetime) -> dict[str, Incident]:
     """For each key its open incident, else the one restored last since a moment and not yet closed."""
     found: dict[str, Incident] = {}
-    rows = connection.execute(
-        select(incidents)
-        .where(incidents.c.key.in_(sorted(keys)), incidents.c.status != Status.CLOSED)
-        .where((incidents.c.resolved_at.is_(None)) | (incidents.c.resolved_at >= restored_since))
-        .order_by(incidents.c.number)
-    )
-    for incident in map(from_row, rows):
-        if incident.key not in found or not found[incident.key].is_open:
-            found[incident.key] = incident
+    wanted = sorted(keys)
+    for first in range(0, len(wanted), _MOST_AT_ONCE):
+        rows = connection.execute(
+            select(incidents)
+            .where(incidents.c.key.in_(wanted[first : first + _MOST_AT_ONCE]))
+            .where(incidents.c.status != Status.CLOSED)
+            .where((incidents.c.resolved_at.is_(None)) | (incidents.c.resolved_at >= restored_since))
+            .order_by(incidents.c.number)
+        )
+        for incident in map(from_row, rows):
+            if incident.key not in found or not found[incident.key].is_open:
+                found[incident.key] = incident
     return found
 
 
-def save(connection: Connection, incident: Incident) -> Incident:
-    """Write an incident as its next version. Raises Conflict when it changed since it was read."""
+def open_of_services(connection: Connection, services: Collection[str]) -> tuple[Incident, ...]:
+    """Open incidents of some services, the oldest first."""
+    rows = connection.execute(
+        select(incidents)
+        .where(incidents.c.status.in_(_OPEN), incidents.c.service.in_(sorted(services)))
+        .order_by(incidents.c.number)
+        .limit(_MOST_RELATED)
+    )
+    return tuple(map(from_row, rows))
+
+
+def opened_since(connection: Connection, clients: Collection[str], since: datetime) -> dict[str, int]:
+    """How many incidents were opened for each client since a moment."""
+    query = (
+        select(incidents.c.client, func.count())
+        .where(incidents.c.client.in_(sorted(clients)), incidents.c.opened_at > since)
+        .group_by(incidents.c.client)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def newest_of(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
+    """For each key the number of its newest incident, whatever its status."""
+    found: dict[str, int] = {}
+    for first in range(0, len(keys), _MOST_AT_ONCE):
+        query = (
+            select(incidents.c.key, func.max(incidents.c.number))
+            .where(incidents.c.key.in_(keys[first : first + _MOST_AT_ONCE]))
+            .group_by(incidents.c.key)
+        )
+        found.update((row[0], row[1]) for row in connection.execute(query))
+    return found
+
+
+def held_by_source(connection: Connection, source: str) -> list[Incident]:
+    """Open incidents in doubt because a source cut alerts off, of which that source has told an alert."""
+    told = select(alerts.c.id).where(alerts.c.incident == incidents.c.number, alerts.c.source == source)
+    rows = connection.execute(
+        select(incidents).where(incidents.c.status.in_(_OPEN), incidents.c.held, told.exists())
+    )
+    return list(map(from_row, rows))
+
+
+def save(connection: Connection, incident: Incident, before: Incident | None = None) -> Incident:
+    """Write an incident as its next version; of one read `before` only what differs.
+
+    Raises Conflict when it changed since it was read.
+    """
     values = asdict(incident) | {"version": incident.version + 1}
+    if before is not None:
+        known = asdict(before)
+        values = {name: value for name, value in values.items() if value != known[name]}
     if incident.version == 0:
         connection.execute(insert(incidents).values(values))
     else:
@@ -114,7 +170,7 @@ def count_open(connection: Connection) -> dict[str, int]:
     """Open incidents by priority."""
     query = (
         select(incidents.c.priority, func.count())
-        .where(incidents.c.status.in_((Status.TRIGGERED, Status.ACKNOWLEDGED)))
+        .where(incidents.c.status.in_(_OPEN))
         .group_by(incidents.c.priority)
     )
     return {row[0]: row[1] for row in connection.execute(query)}

@@ -18,7 +18,18 @@ from bridge.store.schema import clocks, tasks
 
 _ESCALATION = Actor("escalation", "worker")
 # Only these facts start or stop a clock.
-_CLOCK_FACTS = frozenset({"opened", "acknowledged", "resolved", "reopened", "planned", "priority_changed"})
+_CLOCK_FACTS = frozenset(
+    {
+        "opened",
+        "acknowledged",
+        "resolved",
+        "reopened",
+        "planned",
+        "priority_changed",
+        "muted",
+        "unmuted",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -30,9 +41,15 @@ class Arrangements:
     trackers: tuple[str, ...] = ()
 
 
-def record(connection: Connection, change: Change, arrangements: Arrangements, now: datetime) -> Incident:
-    """Write a change. Raises Conflict when the incident changed since it was read."""
-    incident = incidents.save(connection, change.incident)
+def record(
+    connection: Connection,
+    change: Change,
+    arrangements: Arrangements,
+    now: datetime,
+    before: Incident | None = None,
+) -> Incident:
+    """Write a change of what was read `before`. Raises Conflict when the incident changed since then."""
+    incident = incidents.save(connection, change.incident, before)
     rows: list[dict[str, Any]] = []
     facts = list(change.facts)
     for effect in change.effects:
@@ -54,8 +71,38 @@ def record(connection: Connection, change: Change, arrangements: Arrangements, n
         kind = sqlite if connection.dialect.name == "sqlite" else postgresql
         connection.execute(kind.insert(tasks).on_conflict_do_nothing(index_elements=["key"]), rows)
     if any(fact.kind in _CLOCK_FACTS for fact in change.facts):
+        moved = any(fact.kind in ("priority_changed", "unmuted") for fact in change.facts)
+        was = _deadlines(connection, incident.number) if moved else {}
         write_clocks(connection, incident, arrangements, now)
+        if moved:
+            incidents.add_facts(
+                connection, incident.number, _moved(was, _deadlines(connection, incident.number), now)
+            )
     return incident
+
+
+def _deadlines(connection: Connection, number: int) -> dict[str, datetime]:
+    rows = connection.execute(select(clocks.c.target, clocks.c.due_at).where(clocks.c.incident == number))
+    return {row.target: row.due_at for row in rows}
+
+
+def _moved(was: Mapping[str, datetime], now_due: Mapping[str, datetime], now: datetime) -> list[Fact]:
+    """The old and the new deadline of every clock that moved: part of the evidence."""
+    targets = sorted(was.keys() | now_due.keys())
+    moved = {target: (was.get(target), now_due.get(target)) for target in targets}
+    moved = {target: both for target, both in moved.items() if both[0] != both[1]}
+    if not moved:
+        return []
+    text = "; ".join(f"{target} {_short(old)} → {_short(new)}" for target, (old, new) in moved.items())
+    return [
+        Fact(
+            at=now, kind="deadlines_moved", by=Actor("clock", "worker"), text=text, data={"deadlines": moved}
+        )
+    ]
+
+
+def _short(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "none"
 
 
 def write_clocks(

@@ -20,6 +20,7 @@ from bridge import registry, selfwatch
 from bridge.admission import Outcome, Waiting, admit
 from bridge.config.settings import Typed
 from bridge.intake import Intake
+from bridge.metrics import program_version
 from bridge.model import Notification
 from bridge.sources import Delivery, NotUnderstood
 from bridge.store import alerts
@@ -57,7 +58,7 @@ def _take(kind: str, name: str | None) -> Answer:
     try:
         notification = registry.sources.entries()[kind].call(typed.settings, delivery)
     except NotUnderstood as error:
-        return _quarantine(bridge, delivery, str(error))
+        return _quarantine(bridge, kind, delivery, str(error))
     try:
         outcome = _queue().submit(_waiting(notification, delivery))
     except Unavailable:
@@ -65,7 +66,7 @@ def _take(kind: str, name: str | None) -> Answer:
         raise
     except Exception as error:  # a delivery that breaks us must be neither lost nor repeated for ever
         log.exception("delivery broke the program")
-        return _quarantine(bridge, delivery, f"opsbridge broke on it: {type(error).__name__}")
+        return _quarantine(bridge, kind, delivery, f"opsbridge broke on it: {type(error).__name__}")
     bridge.metrics.notifications.labels(typed.name, "stored").inc()
     bridge.metrics.ingest_seconds.observe(time.monotonic() - started)
     return _answer(outcome), 200
@@ -142,12 +143,22 @@ def _too_large(bridge: Bridge, typed: Typed, size: int) -> None:
     abort(413, f"more than {limit} bytes")
 
 
-def _quarantine(bridge: Bridge, delivery: Delivery, reason: str) -> Answer:
+def _quarantine(bridge: Bridge, kind: str, delivery: Delivery, reason: str) -> Answer:
     """Keep it raw, open a self-incident in the same transaction, and say yes: repeating would not help."""
 
     def work(connection: Connection) -> list[Outcome]:
         now = bridge.now()
-        alerts.add_quarantined(connection, g.trace, delivery.source, reason, delivery.body, now)
+        alerts.add_quarantined(
+            connection,
+            trace=g.trace,
+            source=delivery.source,
+            received_at=now,
+            reason=reason,
+            body=delivery.body,
+            kind=kind,
+            content_type=(delivery.headers.get("Content-Type") or "")[:200],
+            version=program_version(),
+        )
         detail = f"trace {g.trace}: {reason}"
         told = selfwatch.notification(
             "BridgeQuarantine", "A delivery could not be understood", detail, now, delivery.source

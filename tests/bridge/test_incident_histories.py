@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from msgspec.structs import replace
 
 from bridge import incident as machine
+from bridge import members
 from bridge.incident import NotAllowed
 from bridge.model import Actor, Alert, Change, Effect, Fact, Policy, Priority, Status, Step, Verdict
 
@@ -86,8 +87,8 @@ class Histories(RuleBasedStateMachine):
         if joined and not self.incident.is_open:
             change = machine.reopen(self.incident, LI, "fires again", self.now)
         gone = alerts(min(ended, self.incident.firing))  # only what fired can end
-        members = machine.members_changed(change.incident, told, gone, self.now)
-        self.keep(machine.then(change, members))
+        moved = members.changed(change.incident, told, gone, self.now)
+        self.keep(machine.then(change, moved))
 
     @rule(priority=st.sampled_from(Priority), page=st.booleans(), policy=policies)
     def priority_changes(self, priority: Priority, page: bool, policy: Policy) -> None:  # noqa: FBT001

@@ -1,0 +1,331 @@
+"""Episodes find their incidents: candidates are read, correlation decides, incidents change, all recorded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from bridge import correlation, members
+from bridge import incident as machine
+from bridge.correlation import Candidates, Member, Slot, highest
+from bridge.episodes import Episode
+from bridge.maintenance import Window, muted_until
+from bridge.model import Actor, Alert, Change, Fact, Incident, Policy, Status, Verdict
+from bridge.store import incidents, maintenance
+from bridge.store.record import record
+from bridge.triage import decide
+from bridge.wiring import Bridge
+
+Changed = tuple[Episode, Episode, int]
+Groups = Mapping[str, list[Member]]
+
+# Incidents of dependent services this young may well be the same trouble as one that opens now.
+_SAME_TROUBLE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    """What is needed to know of the deliveries of a transaction, by their index."""
+
+    traces: Sequence[str]
+    route_labels: Sequence[Mapping[str, str]]
+    hidden: Mapping[int, int]
+
+
+@dataclass
+class Placed:
+    """Where every group of new episodes went, and what that did."""
+
+    groups: Groups
+    incident_of: dict[str, int] = field(default_factory=dict)
+    opened: dict[int, list[Incident]] = field(default_factory=dict)
+    restored: list[Incident] = field(default_factory=list)
+
+
+@dataclass
+class _Turns:
+    """What known episodes of one incident did."""
+
+    ended: list[Alert] = field(default_factory=list)
+    revived: list[Alert] = field(default_factory=list)
+    held_back: list[Alert] = field(default_factory=list)
+    hidden: int = 0
+
+
+@dataclass
+class _Work:
+    """One transaction's placing: what it reads once and what it changes."""
+
+    connection: Connection
+    bridge: Bridge
+    deliveries: Deliveries
+    windows: tuple[Window, ...]
+    placed: Placed
+    now: datetime
+
+    def record(self, before: Incident, change: Change) -> Incident:
+        """Write a change unless it changes nothing."""
+        if change.incident is before and not change.facts and not change.effects:
+            return before
+        after = record(self.connection, change, self.bridge.arrangements, self.now, before)
+        if before.is_open and not after.is_open:
+            self.placed.restored.append(after)
+        return after
+
+    def policy(self, verdict: Verdict) -> Policy:
+        """The verdict's policy as configured now."""
+        return self.bridge.config.policies.get(verdict.policy, Policy(name=""))
+
+    def muted(self, episodes: Iterable[Episode], client: str) -> datetime | None:
+        """Until when maintenance mutes all of these; None when one of them may page."""
+        ends = [muted_until(self.windows, e.alert.labels, client, self.now) for e in episodes]
+        return max((end for end in ends if end), default=None) if all(ends) else None
+
+
+def place(
+    connection: Connection,
+    groups: Groups,
+    changed: Sequence[Changed],
+    deliveries: Deliveries,
+    bridge: Bridge,
+    now: datetime,
+) -> Placed:
+    """Join or open incidents for new episodes, tell incidents what ended."""
+    windows = maintenance.active(connection, now) if groups else ()
+    work = _Work(connection, bridge, deliveries, windows, Placed(groups), now)
+    turns = _turns(changed, deliveries)
+    candidates = _candidates(connection, groups, bridge, now)
+    terms = correlation.Terms(bridge.config.known.needs, bridge.config.intake.storm.incidents)
+    slots = correlation.placed(groups, candidates, terms, now)
+    _number(connection, slots, work)
+    taken = {slot.found.number for slot in slots if slot.found}
+    rest = incidents.read_many(connection, turns.keys() - taken) if turns.keys() - taken else {}
+    for slot in slots:
+        if slot.found:
+            _join(work, slot.found, slot, turns.pop(slot.found.number, _Turns()))
+        else:
+            _open(work, slot, candidates.earlier.get(slot.key))
+    for number, turn in turns.items():
+        _join(work, rest[number], None, turn)
+    return work.placed
+
+
+def take(connection: Connection, number: int, source: str, bridge: Bridge, now: datetime) -> None:
+    """Somebody took the incident at the sender's side."""
+    found = incidents.read_many(connection, [number]).get(number)
+    if found is not None and found.status is Status.TRIGGERED:
+        change = machine.acknowledge(found, Actor(source, "source"), now)
+        record(connection, change, bridge.arrangements, now, found)
+
+
+def release_held(connection: Connection, bridge: Bridge, source: str, now: datetime) -> int:
+    """The full list of a source is known: incidents it left in doubt are decided. How many there were."""
+    held = incidents.held_by_source(connection, source)
+    for found in held:
+        change = members.release(found, now, f"the full list of {source} is known")
+        record(connection, change, bridge.arrangements, now, found)
+    return len(held)
+
+
+def _turns(changed: Sequence[Changed], deliveries: Deliveries) -> dict[int, _Turns]:
+    found: dict[int, _Turns] = {}
+    for before, after, index in changed:
+        if after.incident is None:
+            continue
+        turn = found.setdefault(after.incident, _Turns())
+        turn.hidden = max(turn.hidden, deliveries.hidden.get(index, 0))
+        if before.firing and not after.firing:
+            turn.ended.append(after.alert)
+        elif after.firing and not before.firing:
+            turn.revived.append(after.alert)
+        elif after.firing and before.alert.state is not after.alert.state:
+            turn.held_back.append(after.alert)
+    return found
+
+
+def _candidates(connection: Connection, groups: Groups, bridge: Bridge, now: datetime) -> Candidates:
+    """Only what these groups can need is read; for known keys that is one query."""
+    if not groups:
+        return Candidates()
+    config = bridge.config
+    since = now - config.intake.reopen_within
+    by_key = incidents.by_key(connection, list(groups), since)
+    missing = [key for key in groups if key not in by_key]
+    if not missing:
+        return Candidates(by_key)
+    clients = {groups[key][0][2].client for key in missing}
+    storms = incidents.by_key(connection, [correlation.storm_key(client) for client in clients], since)
+    wanted = {need for key in missing for need in config.known.needs.get(groups[key][0][2].service, ())}
+    storm = config.intake.storm
+    return Candidates(
+        by_key={**storms, **by_key},
+        needed=incidents.open_of_services(connection, wanted) if wanted else (),
+        opened_lately=Counter(incidents.opened_since(connection, clients, now - storm.within)),
+        earlier=incidents.newest_of(connection, missing),
+    )
+
+
+def _number(connection: Connection, slots: Sequence[Slot], work: _Work) -> None:
+    """Every group learns its incident's number; new incidents get theirs."""
+    new = [slot.key for slot in slots if slot.found is None]
+    numbers = dict(zip(new, incidents.next_numbers(connection, len(new)), strict=True)) if new else {}
+    for slot in slots:
+        number = slot.found.number if slot.found else numbers[slot.key]
+        for _, _, verdict in slot.episodes:
+            work.placed.incident_of[verdict.key] = number
+
+
+def _open(work: _Work, slot: Slot, follows: int | None) -> None:
+    now, config = work.now, work.bridge.config
+    first, index, _ = slot.episodes[0]
+    verdict = _full(slot, work)
+    number = work.placed.incident_of[slot.episodes[0][2].key]
+    change = machine.open_(
+        number,
+        verdict,
+        [episode.alert for episode, _, _ in slot.episodes],
+        work.policy(verdict),
+        config.terms.get(verdict.priority, ()),
+        config.version,
+        now,
+        follows,
+    )
+    trace = {**change.facts[0].data, "trace": work.deliveries.traces[index]}
+    change = replace(change, facts=(replace(change.facts[0], data=trace), *change.facts[1:]))
+    hidden = max(work.deliveries.hidden.get(i, 0) for _, i, _ in slot.episodes)
+    if hidden:
+        change = machine.then(change, members.hold(change.incident, hidden, now))
+    if change.incident.key == correlation.storm_key(verdict.client):
+        change = replace(
+            change, incident=replace(change.incident, settle_at=now + config.intake.storm.within)
+        )
+    muted = work.muted((episode for episode, _, _ in slot.episodes), verdict.client)
+    if change.incident.firing == 0 and not hidden:
+        # It came and went before we heard of it: kept as an incident, but nobody is woken for it.
+        over = machine.resolve(
+            replace(change.incident, escalate_at=None), machine.TRIAGE, "over already", now
+        )
+        change = machine.then(change, over)
+    elif muted:
+        change = members.mute(change, muted, now)
+    else:
+        change = _with_first_step(_with_failover(change, verdict, now), now)
+    work.placed.opened.setdefault(index, []).append(change.incident)
+    after = record(work.connection, change, work.bridge.arrangements, now)
+    if after.is_open and first.firing:
+        _suspect(work, after)
+
+
+def _full(slot: Slot, work: _Work) -> Verdict:
+    """The deciding verdict with the title and runbook of its own alert; a storm keeps its own title."""
+    best = highest(verdict for _, _, verdict in slot.episodes)
+    episode, index, _ = next(member for member in slot.episodes if member[2] is best)
+    full = decide(episode.alert, work.bridge.config.known, work.deliveries.route_labels[index])
+    if slot.verdict.rule != correlation.STORM:
+        return full
+    kept = slot.verdict
+    return replace(full, rule=kept.rule, key=kept.key, service="", title=kept.title, why=kept.why)
+
+
+def _join(work: _Work, found: Incident, slot: Slot | None, turn: _Turns) -> None:
+    """New episodes joined an incident, known ones ended, came back or were silenced."""
+    now, flapping = work.now, _flapping(work.bridge)
+    new = slot.episodes if slot else []
+    joined = [episode.alert for episode, _, _ in new] + turn.revived
+    fires = any(alert.ends_at is None for alert in joined)
+    muted = work.muted((e for e, _, _ in new), found.client) if fires and new and not turn.revived else None
+    change = Change(incident=found)
+    if fires and not found.is_open:
+        change = members.fires_again(found, flapping, now)
+    if fires and new:
+        change = _risen(work, change, found, highest(verdict for _, _, verdict in new))
+    hidden = max([turn.hidden, *(work.deliveries.hidden.get(index, 0) for _, index, _ in new)])
+    if hidden:
+        change = machine.then(change, members.hold(change.incident, hidden, now))
+    because = slot.because if slot else ""
+    if joined or turn.ended:
+        before = change.incident
+        moved = members.changed(before, joined, turn.ended, now, because=because)
+        change = machine.then(change, members.flapped(before, moved, flapping, now))
+    if turn.held_back:
+        change = machine.then(change, members.held_back(change.incident, turn.held_back, now))
+    if slot and slot.key.startswith(correlation.STORM) and change.incident.is_open and slot.because:
+        settle_at = now + work.bridge.config.intake.storm.within
+        change = replace(change, incident=replace(change.incident, settle_at=settle_at))
+    if fires:
+        change = _told(change, found, muted, highest(v for _, _, v in new) if new else None, now)
+    work.record(found, change)
+
+
+def _risen(work: _Work, change: Change, found: Incident, verdict: Verdict) -> Change:
+    """An alert asks for a higher priority: it rises. It falls only by hand."""
+    if verdict.priority >= found.priority:
+        return change
+    terms = work.bridge.config.terms.get(verdict.priority, ())
+    risen = machine.raise_priority(
+        change.incident, machine.TRIAGE, verdict, work.policy(verdict), terms, work.now
+    )
+    return machine.then(change, risen)
+
+
+def _told(
+    change: Change, found: Incident, muted: datetime | None, verdict: Verdict | None, now: datetime
+) -> Change:
+    """Page what has to be paged now, unless planned maintenance is the reason for it."""
+    due = change.incident.escalate_at
+    news = due is not None and due <= now and found.escalate_at != due
+    if muted and news:
+        return members.mute(change, muted, now)
+    if muted:
+        return change
+    if change.incident.muted_until is not None:
+        if verdict is None:
+            return change
+        # Something that no window mutes joined it: its maintenance is no excuse any more.
+        change = machine.then(change, members.unmute(change.incident, now))
+    if verdict:
+        change = _with_failover(change, verdict, now)
+    return _with_first_step(change, now)
+
+
+def _suspect(work: _Work, root: Incident) -> None:
+    """Young incidents of services that need this one are told where their cause may be."""
+    needs = work.bridge.config.known.needs
+    dependants = {service for service, needed in needs.items() if root.service in needed}
+    if not dependants:
+        return
+    for found in incidents.open_of_services(work.connection, dependants):
+        if found.client in (root.client, "") or not root.client:
+            if work.now - found.opened_at > _SAME_TROUBLE:
+                continue
+            text = f"{root.name}: {found.service} depends on {root.service}"
+            fact = Fact(
+                at=work.now,
+                kind="cause_suspected",
+                by=machine.TRIAGE,
+                text=text,
+                data={"incident": root.number},
+            )
+            work.record(found, Change(incident=found, facts=(fact,)))
+
+
+def _with_failover(change: Change, verdict: Verdict, now: datetime) -> Change:
+    if not verdict.plan or not change.incident.is_open:
+        return change
+    return machine.then(change, machine.failover_wanted(change.incident, verdict.plan, now))
+
+
+def _with_first_step(change: Change, now: datetime) -> Change:
+    """A step due at once is taken in the same transaction: no tick stands between alert and page."""
+    due = change.incident.escalate_at
+    return machine.then(change, machine.step_due(change.incident, now)) if due and due <= now else change
+
+
+def _flapping(bridge: Bridge) -> members.Flapping:
+    told = bridge.config.intake.flapping
+    return members.Flapping(told.reopens, told.within, told.quiet)
