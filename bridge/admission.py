@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from bridge import episodes, placement, selfwatch
+from bridge import correlation, episodes, placement, selfwatch
 from bridge.episodes import Episode
 from bridge.metrics import program_version
 from bridge.model import Alert, Incident, Notification
@@ -71,6 +71,11 @@ class _Heard:
             self.told[series] = [(index, alert)]
         else:
             said.append((index, alert))
+
+    def begin(self, episode: Episode, index: int, waiting: Sequence[Waiting]) -> None:
+        """A new episode; what opsbridge says of itself does not count as the delivery's."""
+        self.new.append((episode, index))
+        self.fresh[index] += episode.alert.source == waiting[index].notification.source
 
 
 def admit(connection: Connection, waiting: Sequence[Waiting], bridge: Bridge, now: datetime) -> list[Outcome]:
@@ -156,10 +161,9 @@ def _sort_out(connection: Connection, heard: _Heard, waiting: Sequence[Waiting])
             index, alert = said[0]
             episode = episodes.first(alert)
             if episode is not None:
-                heard.new.append((episode, index))
-                heard.fresh[index] += 1
+                heard.begin(episode, index, waiting)
             continue
-        _compare(heard, before or [], said)
+        _compare(heard, before or [], said, waiting)
     for index, delivery in enumerate(waiting):
         for fingerprint in delivery.notification.taken:
             series = (delivery.notification.source, fingerprint)
@@ -169,7 +173,12 @@ def _sort_out(connection: Connection, heard: _Heard, waiting: Sequence[Waiting])
                     heard.touched.setdefault(index, set()).add(episode.incident)
 
 
-def _compare(heard: _Heard, known: Sequence[Episode], said: Sequence[tuple[int, Alert]]) -> None:
+def _compare(
+    heard: _Heard,
+    known: Sequence[Episode],
+    said: Sequence[tuple[int, Alert]],
+    waiting: Sequence[Waiting],
+) -> None:
     before = {episode.alert.starts_at: episode for episode in known}
     first_told = {alert.starts_at: index for index, alert in reversed(said)}
     last = said[-1][0]
@@ -177,8 +186,7 @@ def _compare(heard: _Heard, known: Sequence[Episode], said: Sequence[tuple[int, 
         start = episode.alert.starts_at
         index = first_told.get(start, last)
         if start not in before:
-            heard.new.append((episode, index))
-            heard.fresh[index] += 1
+            heard.begin(episode, index, waiting)
             continue
         if episode == before[start]:
             continue
@@ -194,7 +202,7 @@ def _place(
     connection: Connection, heard: _Heard, waiting: Sequence[Waiting], bridge: Bridge, now: datetime
 ) -> placement.Placed:
     known = bridge.config.known
-    groups: dict[str, list[placement.Member]] = {}
+    groups: dict[str, list[correlation.Member]] = {}
     for episode, index in heard.new:
         verdict = gist(episode.alert, known, waiting[index].notification.route_labels)
         groups.setdefault(verdict.key, []).append((episode, index, verdict))

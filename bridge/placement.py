@@ -222,14 +222,18 @@ def _open(work: _Work, slot: Slot, follows: int | None) -> None:
 
 
 def _full(slot: Slot, work: _Work) -> Verdict:
-    """The deciding verdict with the title and runbook of its own alert; a storm keeps its own title."""
-    best = highest(verdict for _, _, verdict in slot.episodes)
-    episode, index, _ = next(member for member in slot.episodes if member[2] is best)
+    """What the incident is about comes from its own key's alert, how urgent it is from the worst member."""
+    worst = highest(verdict for _, _, verdict in slot.episodes)
+    own = [member for member in slot.episodes if member[2].key == slot.key] or slot.episodes
+    chosen = highest(verdict for _, _, verdict in own)
+    episode, index, _ = next(member for member in own if member[2] is chosen)
     full = decide(episode.alert, work.bridge.config.known, work.deliveries.route_labels[index])
-    if slot.verdict.rule != correlation.STORM:
-        return full
     kept = slot.verdict
-    return replace(full, rule=kept.rule, key=kept.key, service="", title=kept.title, why=kept.why)
+    if kept.rule == correlation.STORM:
+        full = replace(full, rule=kept.rule, key=kept.key, service="", title=kept.title, why=kept.why)
+    return replace(
+        full, priority=worst.priority, policy=worst.policy, page=worst.page, plan=full.plan or worst.plan
+    )
 
 
 def _join(work: _Work, found: Incident, slot: Slot | None, turn: _Turns) -> None:
@@ -251,7 +255,7 @@ def _join(work: _Work, found: Incident, slot: Slot | None, turn: _Turns) -> None
     if joined or turn.ended:
         before = change.incident
         moved = members.changed(before, joined, turn.ended, now, because=because)
-        change = machine.then(change, members.flapped(before, moved, flapping, now))
+        change = machine.then(change, members.flapped(found, moved, flapping, now))
     if turn.held_back:
         change = machine.then(change, members.held_back(change.incident, turn.held_back, now))
     if slot and slot.key.startswith(correlation.STORM) and change.incident.is_open and slot.because:
