@@ -10,7 +10,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import structlog
 
@@ -26,14 +25,22 @@ PATIENCE = 4.0
 _CLOSED = None
 
 
-@dataclass
 class _Ticket:
-    """A delivery in the queue and where its outcome is put."""
+    """A delivery in the queue and where its outcome is put. `turn` is a lock: an Event costs far more."""
 
-    waiting: Waiting
-    ready: threading.Event = field(default_factory=threading.Event)
-    outcome: Outcome | None = None
-    failure: Exception | None = None
+    __slots__ = ("failure", "outcome", "turn", "waiting")
+
+    def __init__(self, waiting: Waiting) -> None:
+        self.waiting = waiting
+        self.turn = threading.Lock()
+        self.turn.acquire()
+        self.outcome: Outcome | None = None
+        self.failure: Exception | None = None
+
+    def settle(self, outcome: Outcome | None, failure: Exception | None = None) -> None:
+        """Let the waiting request go on."""
+        self.outcome, self.failure = outcome, failure
+        self.turn.release()
 
 
 class Intake:
@@ -61,7 +68,7 @@ class Intake:
             self._queue.put_nowait(ticket)
         except queue.Full:
             raise Unavailable("too many deliveries are waiting") from None
-        if not ticket.ready.wait(PATIENCE * 3):
+        if not ticket.turn.acquire(timeout=PATIENCE * 3):
             raise Unavailable("the database did not answer in time")
         if ticket.failure is not None:
             raise ticket.failure
@@ -96,12 +103,10 @@ class Intake:
                 return
             log.warning("deliveries not stored", error=repr(error), deliveries=len(batch))
             for ticket in batch:
-                ticket.failure = error
-                ticket.ready.set()
+                ticket.settle(None, error)
             return
         for ticket, outcome in zip(batch, outcomes, strict=True):
-            ticket.outcome = outcome
-            ticket.ready.set()
+            ticket.settle(outcome)
         self._count(outcomes)
         if any(outcome.tasks for outcome in outcomes):
             self._wake()

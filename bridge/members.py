@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from bridge import incident as machine
 from bridge.incident import CLOCK, TRIAGE
-from bridge.model import Alert, Change, Fact, Incident, State
+from bridge.model import Alert, Change, Fact, Incident, State, Status
 
 # A storm that takes in alerts for longer than this is no storm but the weather.
 LONGEST_STORM = timedelta(hours=1)
@@ -145,7 +145,7 @@ def unmute(incident: Incident, now: datetime) -> Change:
     after = replace(incident, muted_until=None)
     fact = Fact(at=now, kind="unmuted", by=CLOCK, text="maintenance is over")
     change = Change(incident=after, facts=(fact,))
-    if not after.is_open or after.firing == 0:
+    if after.status is not Status.TRIGGERED or after.firing == 0:
         return change
     again = machine.new_round(after, now) if after.policy.steps else after
     return replace(change, incident=again)

@@ -226,7 +226,7 @@ def _give_up(bridge: Bridge, task: Task, reason: str) -> None:
 
 def _add_fact(connection: Connection, task: Task, fact: Fact) -> None:
     if task.incident is not None:
-        incidents.add_facts(connection, task.incident, [fact])
+        incidents.add_facts(connection, [(task.incident, fact)])
 
 
 def _by(task: Task) -> Actor:

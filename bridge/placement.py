@@ -17,7 +17,7 @@ from bridge.episodes import Episode
 from bridge.maintenance import Window, muted_until
 from bridge.model import Actor, Alert, Change, Fact, Incident, Policy, Status, Verdict
 from bridge.store import incidents, maintenance
-from bridge.store.record import record
+from bridge.store.record import record, record_all
 from bridge.triage import decide
 from bridge.wiring import Bridge
 
@@ -67,15 +67,20 @@ class _Work:
     windows: tuple[Window, ...]
     placed: Placed
     now: datetime
+    changes: dict[int, tuple[Change, Incident | None]] = field(default_factory=dict)
 
-    def record(self, before: Incident, change: Change) -> Incident:
-        """Write a change unless it changes nothing."""
+    def change(self, change: Change, before: Incident | None) -> None:
+        """Remember what is to be recorded, unless it changes nothing."""
         if change.incident is before and not change.facts and not change.effects:
-            return before
-        after = record(self.connection, change, self.bridge.arrangements, self.now, before)
-        if before.is_open and not after.is_open:
-            self.placed.restored.append(after)
-        return after
+            return
+        self.changes[change.incident.number] = (change, before)
+        if before is not None and before.is_open and not change.incident.is_open:
+            self.placed.restored.append(change.incident)
+
+    def tell(self, found: Incident, fact: Fact) -> None:
+        """One more line on the timeline of an incident that may be changing anyway."""
+        change, before = self.changes.get(found.number, (Change(incident=found), found))
+        self.changes[found.number] = (replace(change, facts=(*change.facts, fact)), before)
 
     def policy(self, verdict: Verdict) -> Policy:
         """The verdict's policy as configured now."""
@@ -83,8 +88,10 @@ class _Work:
 
     def muted(self, episodes: Iterable[Episode], client: str) -> datetime | None:
         """Until when maintenance mutes all of these; None when one of them may page."""
+        if not self.windows:
+            return None
         ends = [muted_until(self.windows, e.alert.labels, client, self.now) for e in episodes]
-        return max((end for end in ends if end), default=None) if all(ends) else None
+        return min((end for end in ends if end), default=None) if all(ends) else None
 
 
 def place(
@@ -112,6 +119,8 @@ def place(
             _open(work, slot, candidates.earlier.get(slot.key))
     for number, turn in turns.items():
         _join(work, rest[number], None, turn)
+    if work.changes:
+        record_all(connection, list(work.changes.values()), bridge.arrangements, now)
     return work.placed
 
 
@@ -216,9 +225,9 @@ def _open(work: _Work, slot: Slot, follows: int | None) -> None:
     else:
         change = _with_first_step(_with_failover(change, verdict, now), now)
     work.placed.opened.setdefault(index, []).append(change.incident)
-    after = record(work.connection, change, work.bridge.arrangements, now)
-    if after.is_open and first.firing:
-        _suspect(work, after)
+    work.change(change, None)
+    if change.incident.is_open and first.firing:
+        _suspect(work, change.incident)
 
 
 def _full(slot: Slot, work: _Work) -> Verdict:
@@ -263,7 +272,7 @@ def _join(work: _Work, found: Incident, slot: Slot | None, turn: _Turns) -> None
         change = replace(change, incident=replace(change.incident, settle_at=settle_at))
     if fires:
         change = _told(change, found, muted, highest(v for _, _, v in new) if new else None, now)
-    work.record(found, change)
+    work.change(change, found)
 
 
 def _risen(work: _Work, change: Change, found: Incident, verdict: Verdict) -> Change:
@@ -315,7 +324,7 @@ def _suspect(work: _Work, root: Incident) -> None:
                 text=text,
                 data={"incident": root.number},
             )
-            work.record(found, Change(incident=found, facts=(fact,)))
+            work.tell(found, fact)
 
 
 def _with_failover(change: Change, verdict: Verdict, now: datetime) -> Change:

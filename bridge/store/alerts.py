@@ -49,6 +49,7 @@ _CHANGE = (
     "incident = {m}, held_by = {m}, absent_since = NULL, occurrences = occurrences + {m}, last_seen = {m} "
     "WHERE id = {m}"
 )
+_RESOLVED = State.RESOLVED.value
 _encoder = msgspec.json.Encoder()
 _texts = msgspec.json.Decoder(dict[str, str])
 
@@ -85,26 +86,28 @@ def known_series(connection: Connection, told: Told) -> dict[Series, list[Episod
 
 def add(connection: Connection, new: Iterable[New], now: datetime) -> None:
     """Insert episodes with the delivery that told them first."""
-    moment, encode = bulk.moment(connection), _encoder.encode
-    seen = moment(now)
+    moment, encode, flag = bulk.moment(connection), _encoder.encode, bulk.flag(connection)
+    seen, no, yes = moment(now), flag(value=False), flag(value=True)
     rows = []
     for each in new:
-        episode, alert = each.episode, each.episode.alert
+        episode = each.episode
+        alert = episode.alert
+        ended = alert.ends_at is not None
         rows.append(
             (
                 alert.source,
                 alert.fingerprint,
                 moment(alert.starts_at),
-                None if alert.ends_at is None else moment(alert.ends_at),
-                episode.inferred,
-                alert.state.value,
+                moment(alert.ends_at) if ended else None,  # type: ignore[arg-type]
+                yes if episode.inferred else no,
+                _RESOLVED if ended else alert.standing._value_,
                 encode(alert.labels).decode(),
                 encode(alert.annotations).decode(),
                 alert.link,
                 each.incident,
                 each.rule,
                 each.priority,
-                alert.undated,
+                yes if alert.undated else no,
                 alert.held_by,
                 each.delivery,
                 seen,

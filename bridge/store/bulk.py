@@ -31,6 +31,11 @@ def moment(connection: Connection) -> Callable[[datetime], Any]:
     return _as_text if is_sqlite(connection) else _as_it_is
 
 
+def flag(connection: Connection) -> Callable[..., Any]:
+    """How true and false are written (SQLite keeps numbers, and its driver is slow with anything else)."""
+    return _as_number if is_sqlite(connection) else _as_flag
+
+
 def read_moment(value: Any) -> datetime:
     """A time as it came from either database."""
     if isinstance(value, str):
@@ -118,4 +123,12 @@ def _as_text(value: datetime) -> str:
 
 
 def _as_it_is(value: datetime) -> datetime:
+    return value
+
+
+def _as_number(*, value: bool) -> int:
+    return int(value)
+
+
+def _as_flag(*, value: bool) -> bool:
     return value

@@ -100,7 +100,11 @@ def connect(url: str) -> Database:
     """Open the database of a configuration URL; makes the folder of a SQLite file."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        options = "-c statement_timeout=15000 -c lock_timeout=5000 -c timezone=UTC"
+        # Plans made for good while tables were empty read them whole when they are full.
+        options = (
+            "-c statement_timeout=15000 -c lock_timeout=5000 -c timezone=UTC "
+            "-c plan_cache_mode=force_custom_plan"
+        )
         engine = create_engine(
             parsed,
             pool_size=10,
@@ -197,6 +201,8 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         f"busy_timeout={int(BUSY_SECONDS * 1000)}",
+        "cache_size=-32000",
+        "wal_autocheckpoint=4000",
         "foreign_keys=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")

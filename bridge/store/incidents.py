@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec.structs import asdict, replace
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, Update, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.model import Actor, Fact, Incident, Policy, Priority, Status, Term
+from bridge.store import bulk
 from bridge.store.database import Conflict
 from bridge.store.schema import alerts, counters, facts, incidents
 
+# Statements that intake repeats are built once: building them costs more than running them.
+_BY_KEY = (
+    select(incidents)
+    .where(incidents.c.key.in_(bindparam("keys", expanding=True)), incidents.c.status != Status.CLOSED.value)
+    .where((incidents.c.resolved_at.is_(None)) | (incidents.c.resolved_at >= bindparam("since")))
+    .order_by(incidents.c.number)
+)
+_BY_NUMBER = select(incidents).where(incidents.c.number.in_(bindparam("numbers", expanding=True)))
+_TERMS = tuple[Term, ...]
+_FIELDS = tuple(name for name in Incident.__struct_fields__ if name not in ("number", "version"))
 _OPEN = (Status.TRIGGERED, Status.ACKNOWLEDGED)
 _MOST_AT_ONCE = 500
 _MOST_RELATED = 50
@@ -47,7 +59,7 @@ def read(connection: Connection, number: int, *, lock: bool = False) -> Incident
 
 def read_many(connection: Connection, numbers: Collection[int]) -> dict[int, Incident]:
     """Incidents by number; unknown numbers are left out."""
-    rows = connection.execute(select(incidents).where(incidents.c.number.in_(sorted(numbers))))
+    rows = connection.execute(_BY_NUMBER, {"numbers": sorted(numbers)})
     return {incident.number: incident for incident in map(from_row, rows)}
 
 
@@ -56,14 +68,8 @@ def by_key(connection: Connection, keys: Collection[str], restored_since: dateti
     found: dict[str, Incident] = {}
     wanted = sorted(keys)
     for first in range(0, len(wanted), _MOST_AT_ONCE):
-        rows = connection.execute(
-            select(incidents)
-            .where(incidents.c.key.in_(wanted[first : first + _MOST_AT_ONCE]))
-            .where(incidents.c.status != Status.CLOSED)
-            .where((incidents.c.resolved_at.is_(None)) | (incidents.c.resolved_at >= restored_since))
-            .order_by(incidents.c.number)
-        )
-        for incident in map(from_row, rows):
+        asked = {"keys": wanted[first : first + _MOST_AT_ONCE], "since": restored_since}
+        for incident in map(from_row, connection.execute(_BY_KEY, asked)):
             if incident.key not in found or not found[incident.key].is_open:
                 found[incident.key] = incident
     return found
@@ -112,47 +118,59 @@ def held_by_source(connection: Connection, source: str) -> list[Incident]:
     return list(map(from_row, rows))
 
 
-def save(connection: Connection, incident: Incident, before: Incident | None = None) -> Incident:
-    """Write an incident as its next version; of one read `before` only what differs.
+def save_all(connection: Connection, changes: Sequence[tuple[Incident, Incident | None]]) -> list[Incident]:
+    """Write incidents as their next versions; of those read before only what differs.
 
-    Raises Conflict when it changed since it was read.
+    Raises Conflict when one changed since it was read: whoever asked looks again and decides again.
     """
-    values = asdict(incident) | {"version": incident.version + 1}
-    if before is not None:
-        known = asdict(before)
-        values = {name: value for name, value in values.items() if value != known[name]}
-    if incident.version == 0:
-        connection.execute(insert(incidents).values(values))
-    else:
-        done = connection.execute(
-            update(incidents)
-            .where(incidents.c.number == incident.number, incidents.c.version == incident.version)
-            .values(values)
+    new: list[dict[str, Any]] = []
+    known: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for incident, before in changes:
+        if incident.version == 0:
+            new.append(asdict(incident) | {"version": 1})
+            continue
+        names = tuple(
+            name for name in _FIELDS if before is None or getattr(incident, name) != getattr(before, name)
         )
-        if done.rowcount != 1:
-            # Losing the race is normal; whoever asked looks at the new state and decides again.
-            raise Conflict(f"{incident.name} was changed by somebody else meanwhile")
-    return replace(incident, version=incident.version + 1)
-
-
-def add_facts(connection: Connection, number: int, new: Sequence[Fact]) -> None:
-    """Append to an incident's timeline."""
+        values = {f"new_{name}": getattr(incident, name) for name in names}
+        mark = {"at_number": incident.number, "at_version": incident.version}
+        known.setdefault(names, []).append(values | mark)
     if new:
-        connection.execute(
-            insert(facts),
-            [
-                {
-                    "incident": number,
-                    "at": fact.at,
-                    "kind": fact.kind,
-                    "by": fact.by.name,
-                    "via": fact.by.via,
-                    "text": fact.text,
-                    "data": fact.data,
-                }
-                for fact in new
-            ],
+        connection.execute(insert(incidents), new)
+    for names, rows in known.items():
+        done = connection.execute(_update(names), rows)
+        if done.rowcount != len(rows):
+            numbers = ", ".join(f"INC-{row['at_number']}" for row in rows)
+            raise Conflict(f"{numbers} was changed by somebody else meanwhile")
+    return [replace(incident, version=incident.version + 1) for incident, _ in changes]
+
+
+@functools.lru_cache(maxsize=256)
+def _update(names: tuple[str, ...]) -> Update:
+    """The statement that writes these fields of an incident as its next version."""
+    return (
+        update(incidents)
+        .where(incidents.c.number == bindparam("at_number"), incidents.c.version == bindparam("at_version"))
+        .values({name: bindparam(f"new_{name}") for name in names} | {"version": incidents.c.version + 1})
+    )
+
+
+def add_facts(connection: Connection, new: Sequence[tuple[int, Fact]]) -> None:
+    """Append to timelines: incident numbers with what happened."""
+    moment = bulk.moment(connection)
+    rows = [
+        (
+            number,
+            moment(fact.at),
+            fact.kind,
+            fact.by.name,
+            fact.by.via,
+            fact.text,
+            msgspec.json.encode(fact.data).decode(),
         )
+        for number, fact in new
+    ]
+    bulk.insert(connection, facts, ("incident", "at", "kind", "by", "via", "text", "data"), rows)
 
 
 def facts_of(connection: Connection, number: int, kinds: Collection[str] = ()) -> list[Fact]:
@@ -185,6 +203,6 @@ def from_row(row: Row[Any]) -> Incident:
             "status": Status(values["status"]),
             "priority": Priority(values["priority"]),
             "policy": msgspec.convert(values["policy"], Policy),
-            "terms": msgspec.convert(values["terms"], tuple[Term, ...]),
+            "terms": msgspec.convert(values["terms"], _TERMS),
         }
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -31,6 +31,8 @@ _CLOCK_FACTS = frozenset(
     }
 )
 
+_MOVING_FACTS = frozenset({"priority_changed", "unmuted"})
+
 
 @dataclass(frozen=True)
 class Arrangements:
@@ -49,36 +51,63 @@ def record(
     before: Incident | None = None,
 ) -> Incident:
     """Write a change of what was read `before`. Raises Conflict when the incident changed since then."""
-    incident = incidents.save(connection, change.incident, before)
+    return record_all(connection, [(change, before)], arrangements, now)[0]
+
+
+def record_all(
+    connection: Connection,
+    changes: Sequence[tuple[Change, Incident | None]],
+    arrangements: Arrangements,
+    now: datetime,
+) -> list[Incident]:
+    """Write changes of different incidents at once. Raises Conflict when one changed since it was read."""
+    saved = incidents.save_all(connection, [(change.incident, before) for change, before in changes])
     rows: list[dict[str, Any]] = []
-    facts = list(change.facts)
-    for effect in change.effects:
-        if effect.kind == "page":
-            recipients = _recipients(connection, incident, effect, arrangements, now)
-            rows += [_page(incident, effect, recipient, now) for recipient in recipients]
-            if recipients or effect.data["reason"] == "page":
-                facts.append(_paged(effect, recipients, now))
-        elif effect.kind == "ticket":
-            rows += [
-                new_task("ticket", f"{effect.key}/{name}", incident, now, channel=name, data=effect.data)
-                for name in arrangements.trackers
-            ]
-        else:
-            rows.append(new_task(effect.kind, effect.key, incident, now, data=effect.data))
-    incidents.add_facts(connection, incident.number, facts)
+    facts: list[tuple[int, Fact]] = []
+    for (change, _), incident in zip(changes, saved, strict=True):
+        facts += [(incident.number, fact) for fact in change.facts]
+        for effect in change.effects:
+            queued, told = _queued(connection, incident, effect, arrangements, now)
+            rows += queued
+            facts += [(incident.number, fact) for fact in told]
+    incidents.add_facts(connection, facts)
     if rows:
         # The same effect may be decided twice; its key lets it be queued once.
         kind = sqlite if connection.dialect.name == "sqlite" else postgresql
         connection.execute(kind.insert(tasks).on_conflict_do_nothing(index_elements=["key"]), rows)
-    if any(fact.kind in _CLOCK_FACTS for fact in change.facts):
-        moved = any(fact.kind in ("priority_changed", "unmuted") for fact in change.facts)
-        was = _deadlines(connection, incident.number) if moved else {}
-        write_clocks(connection, incident, arrangements, now)
-        if moved:
-            incidents.add_facts(
-                connection, incident.number, _moved(was, _deadlines(connection, incident.number), now)
-            )
-    return incident
+    for (change, _), incident in zip(changes, saved, strict=True):
+        kinds = {fact.kind for fact in change.facts}
+        if kinds & _CLOCK_FACTS:
+            _clocks_moved(connection, incident, kinds, arrangements, now)
+    return saved
+
+
+def _queued(
+    connection: Connection, incident: Incident, effect: Effect, arrangements: Arrangements, now: datetime
+) -> tuple[list[dict[str, Any]], list[Fact]]:
+    """The outbox rows of one effect, and what the timeline says of them."""
+    if effect.kind == "page":
+        recipients = _recipients(connection, incident, effect, arrangements, now)
+        rows = [_page(incident, effect, recipient, now) for recipient in recipients]
+        told = [_paged(effect, recipients, now)] if recipients or effect.data["reason"] == "page" else []
+        return rows, told
+    if effect.kind == "ticket":
+        return [
+            new_task("ticket", f"{effect.key}/{name}", incident, now, channel=name, data=effect.data)
+            for name in arrangements.trackers
+        ], []
+    return [new_task(effect.kind, effect.key, incident, now, data=effect.data)], []
+
+
+def _clocks_moved(
+    connection: Connection, incident: Incident, kinds: set[str], arrangements: Arrangements, now: datetime
+) -> None:
+    moved = bool(kinds & _MOVING_FACTS)
+    was = _deadlines(connection, incident.number) if moved else {}
+    write_clocks(connection, incident, arrangements, now)
+    if moved:
+        told = _moved(was, _deadlines(connection, incident.number), now)
+        incidents.add_facts(connection, [(incident.number, fact) for fact in told])
 
 
 def _deadlines(connection: Connection, number: int) -> dict[str, datetime]:

@@ -18,12 +18,26 @@ from bridge.messages import assets
 from bridge.store import people
 from bridge.store.database import Unavailable
 from bridge.store.incidents import NoSuchIncident
-from bridge.web import access, api, console, formats, intake, openapi, probes, signin
+from bridge.web import (
+    access,
+    api,
+    console,
+    events,
+    formats,
+    intake,
+    maintenance,
+    maintenance_page,
+    openapi,
+    probes,
+    signin,
+)
+from bridge.web.fastlane import FastLane
 from bridge.wiring import Bridge
 
 log = structlog.get_logger(__name__)
 LARGEST_FORM = 1024 * 1024
-_MACHINES = ("/ingest", "/api/", "/v2/", "/heartbeat")
+_SENDERS = ("/ingest", "/v2/", "/heartbeat")
+_MACHINES = (*_SENDERS, "/api/")
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -48,6 +62,9 @@ def create_app(bridge: Bridge, queue: Intake) -> Flask:
         WTF_CSRF_SSL_STRICT=False,
         BABEL_TRANSLATION_DIRECTORIES=str(assets("console", "translations")),
     )
+    lane = FastLane(app.wsgi_app, bridge, queue)
+    app.extensions["fastlane"] = lane
+    app.wsgi_app = lane  # type: ignore[method-assign]
     if bridge.config.web.proxies:
         hops = bridge.config.web.proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
@@ -60,12 +77,19 @@ def create_app(bridge: Bridge, queue: Intake) -> Flask:
     login.user_loader(access.load_user)
     Babel(app, locale_selector=access.language, timezone_selector=access.time_zone)
     formats.register(app)
-    for machine in (intake.blueprint, api.blueprint, openapi.blueprint, probes.blueprint):
+    for machine in (
+        intake.blueprint,
+        events.blueprint,
+        api.blueprint,
+        maintenance.blueprint,
+        openapi.blueprint,
+        probes.blueprint,
+    ):
         access.csrf.exempt(
             machine
         )  # tokens are not sent by browsers by themselves; sessions are checked in access
         app.register_blueprint(machine)
-    for people_pages in (console.blueprint, signin.blueprint):
+    for people_pages in (console.blueprint, maintenance_page.blueprint, signin.blueprint):
         app.register_blueprint(people_pages)
     app.before_request(_begin)
     app.after_request(_finish)
@@ -95,7 +119,9 @@ def _register_errors(app: Flask) -> None:
         if status == 503:
             # Flask-Login keeps the reader here; the page must not ask the database that is away.
             g._login_user = AnonymousUserMixin()  # noqa: SLF001
-        if request.path.startswith(_MACHINES):
+        if request.path.startswith(events.PATH):
+            response = jsonify(events.problem(status, title, detail))
+        elif request.path.startswith(_MACHINES):
             body = {"title": title, "status": status, "detail": detail, "trace": g.get("trace", "")}
             response = jsonify(body)
             response.mimetype = "application/problem+json"
@@ -118,8 +144,8 @@ def _register_errors(app: Flask) -> None:
 
     def broke(error: Exception) -> Response:
         log.error("request failed", error=type(error).__name__, exc_info=error)
-        # Alertmanager only repeats what was answered 5xx; for intake "not now" is the truth.
-        status = 503 if request.path.startswith("/ingest") else 500
+        # Senders repeat what was answered 503; for intake "not now" is the truth.
+        status = 503 if request.path.startswith(_SENDERS) else 500
         return answer(status, "Something broke", f"it is in the log as {g.get('trace', '')}")
 
     app.register_error_handler(HTTPException, known)

@@ -29,7 +29,7 @@ INCIDENT = Incident(
 
 
 def save(store, incident):
-    return store.run(lambda connection: incidents.save(connection, incident))
+    return store.run(lambda connection: incidents.save_all(connection, [(incident, None)])[0])
 
 
 def test_an_incident_comes_back_as_it_was_saved(store):
@@ -42,7 +42,7 @@ def test_a_change_of_what_was_changed_meanwhile_is_a_conflict(store):
     read_by_two = save(store, INCIDENT)
     save(store, replace(read_by_two, assignee="li"))
     with pytest.raises(Conflict, match="INC-7 was changed"), store.transaction() as connection:
-        incidents.save(connection, replace(read_by_two, assignee="han"))
+        incidents.save_all(connection, [(replace(read_by_two, assignee="han"), read_by_two)])
     with store.reading() as connection:
         assert incidents.read(connection, 7).assignee == "li"
 
@@ -50,7 +50,7 @@ def test_a_change_of_what_was_changed_meanwhile_is_a_conflict(store):
 def test_a_second_open_incident_of_a_key_is_forbidden_by_the_database(store):
     save(store, INCIDENT)
     with pytest.raises(Conflict), store.transaction() as connection:
-        incidents.save(connection, replace(INCIDENT, number=8))
+        incidents.save_all(connection, [(replace(INCIDENT, number=8), None)])
     save(store, replace(INCIDENT, number=9, status=Status.CLOSED))
 
 
@@ -64,7 +64,7 @@ def test_facts_keep_their_order_and_are_asked_for_by_kind(store):
     told = [
         Fact(at=START, kind=kind, by=Actor("li", "api"), text="x", data={"n": 1}) for kind in ("b", "a", "b")
     ]
-    store.run(lambda connection: incidents.add_facts(connection, 7, told))
+    store.run(lambda connection: incidents.add_facts(connection, [(7, fact) for fact in told]))
     with store.reading() as connection:
         assert incidents.facts_of(connection, 7) == told
         assert [fact.kind for fact in incidents.facts_of(connection, 7, {"a"})] == ["a"]
