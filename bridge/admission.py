@@ -16,7 +16,7 @@ from bridge.episodes import Episode
 from bridge.metrics import program_version
 from bridge.model import Alert, Incident, Notification
 from bridge.store import alerts, heartbeats, sources
-from bridge.store.alerts import New, Series
+from bridge.store.alerts import Series
 from bridge.store.sources import SourceState
 from bridge.triage import gist
 from bridge.wiring import Bridge
@@ -63,15 +63,6 @@ class _Heard:
     touched: dict[int, set[int]] = field(default_factory=dict)
     taken: dict[int, str] = field(default_factory=dict)
 
-    def tell(self, index: int, alert: Alert) -> None:
-        """One alert of one delivery."""
-        series = (alert.source, alert.fingerprint)
-        said = self.told.get(series)
-        if said is None:
-            self.told[series] = [(index, alert)]
-        else:
-            said.append((index, alert))
-
     def begin(self, episode: Episode, index: int, waiting: Sequence[Waiting]) -> None:
         """A new episode; what opsbridge says of itself does not count as the delivery's."""
         self.new.append((episode, index))
@@ -85,9 +76,9 @@ def admit(connection: Connection, waiting: Sequence[Waiting], bridge: Bridge, no
     for index, delivery in enumerate(waiting):
         _hear(heard, index, delivery.notification, states)
         for alert in _own_alerts(delivery, now):
-            heard.tell(index, alert)
+            heard.told.setdefault((alert.source, alert.fingerprint), []).append((index, alert))
     for alert in _beats(connection, waiting, bridge, now):
-        heard.tell(0, alert)
+        heard.told.setdefault((alert.source, alert.fingerprint), []).append((0, alert))
     _sort_out(connection, heard, waiting)
     placed = _place(connection, heard, waiting, bridge, now)
     ids = alerts.delivery_ids(connection, len(waiting))
@@ -99,17 +90,25 @@ def admit(connection: Connection, waiting: Sequence[Waiting], bridge: Bridge, no
 
 
 def _hear(heard: _Heard, index: int, notification: Notification, states: Mapping[str, SourceState]) -> None:
+    """Every alert of a delivery by its series. A loop without calls: a storm passes here alert by alert."""
     state = states.get(notification.source)
-    blind = state.blind_since if state else None
-    for alert in notification.alerts:
-        doubtful = (
-            blind is not None
-            and state is not None
-            and alert.ends_at is not None
-            and alert.ends_at >= blind - _DOUBTFUL
-            and not alert.presumed
+    told = notification.alerts
+    if state is not None and state.blind_since is not None:
+        since = state.blind_since - _DOUBTFUL
+        told = tuple(
+            episodes.doubted(alert, state.blind_why)
+            if alert.ends_at is not None and alert.ends_at >= since and not alert.presumed
+            else alert
+            for alert in told
         )
-        heard.tell(index, episodes.doubted(alert, state.blind_why) if doubtful and state else alert)
+    by_series = heard.told
+    for alert in told:
+        series = (alert.source, alert.fingerprint)
+        said = by_series.get(series)
+        if said is None:
+            by_series[series] = [(index, alert)]
+        else:
+            said.append((index, alert))
 
 
 def _own_alerts(delivery: Waiting, now: datetime) -> Iterator[Alert]:
@@ -156,13 +155,13 @@ def _sort_out(connection: Connection, heard: _Heard, waiting: Sequence[Waiting])
     """Which episodes are new, which changed; a repeat changes only when it was last seen."""
     known = alerts.known_series(connection, heard.told)
     for series, said in heard.told.items():
-        before = known.get(series)
+        before = known.get(series) if known else None
         if before is None and len(said) == 1:
             index, alert = said[0]
-            episode = episodes.first(alert)
-            if episode is not None:
-                heard.begin(episode, index, waiting)
-            continue
+            if not alert.undated and not alert.presumed:
+                heard.new.append((Episode(alert=alert, seen=1), index))
+                heard.fresh[index] += 1
+                continue
         _compare(heard, before or [], said, waiting)
     for index, delivery in enumerate(waiting):
         for fingerprint in delivery.notification.taken:
@@ -224,15 +223,7 @@ def _place(
 def _store(
     connection: Connection, heard: _Heard, placed: placement.Placed, ids: Sequence[int], now: datetime
 ) -> None:
-    alerts.add(
-        connection,
-        [
-            New(episode, placed.incident_of[key], verdict.rule, verdict.priority.value, ids[index])
-            for key, members in placed.groups.items()
-            for episode, index, verdict in members
-        ],
-        now,
-    )
+    alerts.add(connection, placed.groups, placed.incident_of, ids, now)
     alerts.touch(connection, heard.repeated, now)
     alerts.change(connection, [after for _, after, _ in heard.changed], now)
     for key, members in placed.groups.items():
@@ -305,8 +296,13 @@ def _outcome(index: int, waiting: Waiting, heard: _Heard, placed: placement.Plac
         alerts=len(told.alerts),
         new=heard.fresh[index],
         incidents=tuple(f"INC-{number}" for number in touched),
-        states=Counter(alert.state.value for alert in told.alerts),
+        states=_states(told.alerts),
         opened=tuple(placed.opened.get(index, ())),
         restored=tuple(placed.restored) if index == 0 else (),
         tasks=bool(touched),
     )
+
+
+def _states(told: Sequence[Alert]) -> dict[str, int]:
+    ended = sum(alert.ends_at is not None for alert in told)
+    return {state: count for state, count in (("firing", len(told) - ended), ("resolved", ended)) if count}

@@ -84,6 +84,34 @@ class Metrics:
             ["source"],
             registry=registry,
         )
+        self.source_blind = Gauge(
+            "bridge_source_blind",
+            "1 while a source cannot see: what it says has ended is doubted.",
+            ["source"],
+            registry=registry,
+        )
+        self.reconciled = Counter(
+            "bridge_reconciled",
+            "Differences between Alertmanager's list and ours that were repaired, by kind.",
+            ["source", "outcome"],
+            registry=registry,
+        )
+        self.forgotten = Counter(
+            "bridge_forgotten", "Rows deleted because they were old.", ["what"], registry=registry
+        )
+        self.reloads = Counter(
+            "bridge_config_reloads",
+            "Configurations read again: applied, or rejected because of mistakes.",
+            ["result"],
+            registry=registry,
+        )
+        for result in ("applied", "rejected"):
+            self.reloads.labels(result)
+        self.config_loaded = Gauge(
+            "bridge_config_last_reload_success_timestamp_seconds",
+            "When the configuration in force was read, by start or reload.",
+            registry=registry,
+        )
         build = Gauge("bridge_build_info", "This program's version.", ["version"], registry=registry)
         build.labels(program_version()).set(1)
 

@@ -135,7 +135,7 @@ def make_bridge(database_url: str, tmp_path: Path, clock: Clock) -> Iterator[Cal
         (tmp_path / "triage.yml").write_text(triage)
         file = tmp_path / "bridge.yml"
         file.write_text(CONFIG.format(database=database_url, more=more))
-        made.append(wire(read_config(file), now=clock))
+        made.append(wire(read_config(file), now=clock, file=file))
         return made[-1]
 
     yield make

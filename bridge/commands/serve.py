@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import multiprocessing
 import os
 import secrets
 import signal
 import socket
 import threading
+import uuid
 from dataclasses import dataclass
 from multiprocessing.util import Finalize
 from pathlib import Path
@@ -18,10 +22,14 @@ from granian import Granian
 from granian.constants import Interfaces
 from prometheus_client import start_http_server
 
+from bridge import reloading
+from bridge.commands import signals
 from bridge.commands.shell import answers_in_words, bridge_of, config_of
+from bridge.config import ConfigError
 from bridge.intake import Intake
 from bridge.logs import configure
 from bridge.store import database, people
+from bridge.store.database import Unavailable
 from bridge.web import create_app
 from bridge.wiring import Bridge, wire
 from bridge.worker import Worker
@@ -30,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 THREADS = 64
 STOP_SECONDS = 20
+_YOUNG = 50_000  # objects made before Python's garbage collector looks for circles among them
 _PARTS = "OPSBRIDGE_PARTS"
 _FILE = "OPSBRIDGE_CONFIG_FILE"
 
@@ -74,6 +83,7 @@ def web(config_file: Path, host: str, port: int) -> None:
 def worker(config_file: Path, metrics_port: int | None, host: str) -> None:
     """Only the worker; several may share a PostgreSQL database."""
     configure()
+    heard = signals.listen()
     bridge = bridge_of(config_file)
     if metrics_port is not None:
         start_http_server(metrics_port, host, bridge.metrics.registry)
@@ -82,6 +92,7 @@ def worker(config_file: Path, metrics_port: int | None, host: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())
     working.start()
+    _reload_on_hangup(heard, bridge)
     log.info("worker started", version=bridge.config.version)
     done.wait()
     working.stop()
@@ -90,10 +101,13 @@ def worker(config_file: Path, metrics_port: int | None, host: str) -> None:
 def build_app() -> Any:
     """What the server's process loads: the application, with intake and (for `run`) the worker inside."""
     configure()
+    heard = signals.listen()
     _end_with_parent()
     bridge = bridge_of(Path(os.environ[_FILE]))
     running = _Running(bridge, with_worker="worker" in os.environ[_PARTS])
     running.start()
+    _spare_the_collector()
+    _reload_on_hangup(heard, bridge)
     log.info("started", parts=os.environ[_PARTS], version=bridge.config.version)
     # The supervisor ends this process with SIGTERM; multiprocessing runs its finalizers, but no atexit.
     Finalize(None, running.stop, exitpriority=10)
@@ -127,9 +141,10 @@ class _Running:
 def _serve(config_file: Path, host: str, port: int, parts: str) -> None:
     """Granian: a Rust server in front of one Python process with threads (docs/adr/0005)."""
     _must_be_free(host, port)
-    os.environ[_FILE] = str(config_file.resolve())
+    # Not resolve(): Kubernetes changes files by leading a link elsewhere, and a reload must follow it.
+    os.environ[_FILE] = str(config_file.absolute())
     os.environ[_PARTS] = parts
-    Granian(
+    server = Granian(
         "bridge.commands.serve:build_app",
         address=host,
         port=port,
@@ -141,7 +156,44 @@ def _serve(config_file: Path, host: str, port: int, parts: str) -> None:
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
-    ).serve()
+    )
+    # Granian's answer to SIGHUP is a new process, which a broken file would end; ours reads it itself.
+    server.on_startup(lambda: signals.follow(signals.listen(), _pass_on))
+    server.serve()
+
+
+def _pass_on() -> bool:
+    """The supervisor hands SIGHUP to the process that serves."""
+    for child in multiprocessing.active_children():
+        if child.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGHUP)
+    return True
+
+
+def _reload_on_hangup(heard: int, bridge: Bridge) -> None:
+    reloading.started(bridge, _trace())
+    signals.follow(heard, lambda: _reloaded(bridge))
+
+
+def _reloaded(bridge: Bridge) -> bool:
+    """Reload once; False when it has to be tried again. Whatever happens, what is in force stays."""
+    trace = _trace()
+    with structlog.contextvars.bound_contextvars(trace=trace):
+        try:
+            reloading.reload(bridge, trace)
+        except ConfigError:
+            pass  # logged, counted and told as an incident
+        except Unavailable as error:
+            log.warning("reload waits for the database", error=str(error))
+            return False
+        except Exception:
+            log.exception("reload broke")
+    return True
+
+
+def _trace() -> str:
+    return uuid.uuid4().hex[:16]
 
 
 def _must_be_free(host: str, port: int) -> None:
@@ -152,6 +204,13 @@ def _must_be_free(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+def _spare_the_collector() -> None:
+    """A storm makes many objects that die young; looking through them again and again was a quarter of it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, 20, 100)
 
 
 def _end_with_parent() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,11 +37,26 @@ def config_of(file: Path) -> Config:
 
 def bridge_of(file: Path) -> Bridge:
     """A bridge on a database whose schema fits, or exit 1 with what to do."""
-    bridge = opened(wire(config_of(file)))
+    return with_schema(opened(wire(config_of(file), file=file)))
+
+
+def with_schema(bridge: Bridge) -> Bridge:
+    """The bridge, or exit 1 with what to do when its database has another schema."""
     problem = schema_problem(bridge.database)
     if problem:
         raise click.ClickException(problem)
     return bridge
+
+
+@contextlib.contextmanager
+def exits_2_for_mistakes() -> Iterator[None]:
+    """For commands whose exit code 1 is an answer: a configuration with mistakes is wrong usage."""
+    try:
+        yield
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(click.style(str(problem), fg="red"), err=True)
+        raise SystemExit(2) from None
 
 
 def opened(bridge: Bridge) -> Bridge:
@@ -76,7 +92,7 @@ def show(rows: Iterable[dict[str, Any]], columns: Sequence[str], *, json: bool) 
     """Print rows as an aligned table, or all of them as JSON."""
     found = list(rows)
     if json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+        show_json(found)
         return
     texts = [[_text(row.get(column)) for column in columns] for row in found]
     widths = [max([len(name), *(len(text[index]) for text in texts)]) for index, name in enumerate(columns)]
@@ -86,6 +102,11 @@ def show(rows: Iterable[dict[str, Any]], columns: Sequence[str], *, json: bool) 
         )
     for text in texts:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(text, widths, strict=True)).rstrip())
+
+
+def show_json(value: Any) -> None:
+    """Print one answer as JSON."""
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value)) + b"\n")
 
 
 def _text(value: Any) -> str:

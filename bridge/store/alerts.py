@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection, insert, update
 
 from bridge.episodes import Episode
-from bridge.model import Alert, State
+from bridge.model import Alert, State, Verdict
 from bridge.store import bulk
 from bridge.store.schema import alerts, deliveries, quarantine
 
@@ -54,16 +54,6 @@ _encoder = msgspec.json.Encoder()
 _texts = msgspec.json.Decoder(dict[str, str])
 
 
-class New(msgspec.Struct, frozen=True):
-    """An episode on its way into the store: where it belongs, and what was decided about it."""
-
-    episode: Episode
-    incident: int
-    rule: str
-    priority: str
-    delivery: int
-
-
 def known_series(connection: Connection, told: Told) -> dict[Series, list[Episode]]:
     """Episodes that may be touched by what was told: those firing, not older, or with an inferred end."""
     by_source: dict[str, list[str]] = {}
@@ -84,37 +74,41 @@ def known_series(connection: Connection, told: Told) -> dict[Series, list[Episod
     return found
 
 
-def add(connection: Connection, new: Iterable[New], now: datetime) -> None:
-    """Insert episodes with the delivery that told them first."""
+def add(
+    connection: Connection,
+    groups: Mapping[str, Sequence[tuple[Episode, int, Verdict]]],
+    incident_of: Mapping[str, int],
+    deliveries_of: Sequence[int],
+    now: datetime,
+) -> None:
+    """Insert episodes: each with its incident, what was decided, and the delivery that told it first."""
     moment, encode, flag = bulk.moment(connection), _encoder.encode, bulk.flag(connection)
     seen, no, yes = moment(now), flag(value=False), flag(value=True)
-    rows = []
-    for each in new:
-        episode = each.episode
-        alert = episode.alert
-        ended = alert.ends_at is not None
-        rows.append(
-            (
-                alert.source,
-                alert.fingerprint,
-                moment(alert.starts_at),
-                moment(alert.ends_at) if ended else None,  # type: ignore[arg-type]
-                yes if episode.inferred else no,
-                _RESOLVED if ended else alert.standing._value_,
-                encode(alert.labels).decode(),
-                encode(alert.annotations).decode(),
-                alert.link,
-                each.incident,
-                each.rule,
-                each.priority,
-                yes if alert.undated else no,
-                alert.held_by,
-                each.delivery,
-                seen,
-                seen,
-                episode.seen,
-            )
+    rows = [
+        (
+            alert.source,
+            alert.fingerprint,
+            moment(alert.starts_at),
+            None if alert.ends_at is None else moment(alert.ends_at),
+            yes if episode.inferred else no,
+            _RESOLVED if alert.ends_at is not None else alert.standing._value_,
+            encode(alert.labels).decode(),
+            encode(alert.annotations).decode(),
+            alert.link,
+            incident_of[key],
+            verdict.rule,
+            verdict.priority._value_,
+            yes if alert.undated else no,
+            alert.held_by,
+            deliveries_of[index],
+            seen,
+            seen,
+            episode.seen,
         )
+        for key, told in groups.items()
+        for episode, index, verdict in told
+        for alert in (episode.alert,)
+    ]
     bulk.insert(connection, alerts, _COLUMNS, rows)
 
 

@@ -110,7 +110,7 @@ def site(make_bridge: Callable[..., Bridge]) -> Iterator[Site]:
     compile_words()
     bridge = make_bridge(more=PLAN)
     # Over plain HTTP a browser keeps no cookie that is marked Secure.
-    bridge = replace(bridge, config=replace(bridge.config, url="http://127.0.0.1"))
+    bridge.use(replace(bridge.config, url="http://127.0.0.1"))
     queue = Intake(bridge)
     queue.start()
     yield Site(bridge, create_app(bridge, queue))
