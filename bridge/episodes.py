@@ -18,7 +18,7 @@ from bridge.model import Alert, State
 Identity = tuple[str, str, datetime]
 
 
-class Episode(msgspec.Struct, frozen=True, kw_only=True):
+class Episode(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One episode as it is known. `inferred`: nobody told its end, it is implied or presumed."""
 
     alert: Alert

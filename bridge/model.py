@@ -40,7 +40,7 @@ class Status(StrEnum):
     CLOSED = "closed"
 
 
-class Alert(msgspec.Struct, frozen=True, kw_only=True):
+class Alert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One episode of one series, as a source told it. `ends_at` is None while it fires.
 
     `undated`: the source does not say when it began. Such an alert goes on with the episode that fires,

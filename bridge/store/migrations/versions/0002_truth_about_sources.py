@@ -51,6 +51,7 @@ def _incidents() -> None:
 def _alerts() -> None:
     with op.batch_alter_table("alerts") as table:
         table.drop_constraint("fk_alerts_delivery", type_="foreignkey")
+        table.drop_constraint("fk_alerts_incident", type_="foreignkey")
         table.add_column(sa.Column("rule", sa.Text(), nullable=False, server_default=""))
         table.add_column(sa.Column("priority", sa.String(2), nullable=False, server_default=""))
         table.add_column(sa.Column("undated", sa.Boolean(), nullable=False, server_default=sa.false()))
@@ -110,6 +111,7 @@ def downgrade() -> None:
         for column in ("rule", "priority", "undated", "held_by", "absent_since"):
             table.drop_column(column)
         table.create_foreign_key("fk_alerts_delivery", "deliveries", ["delivery"], ["id"])
+        table.create_foreign_key("fk_alerts_incident", "incidents", ["incident"], ["number"])
     for name in ("settle_at", "muted_until"):
         op.drop_index(f"ix_incidents_{name}", "incidents")
     for name in ("follows", "held", "reopens", "flapping_at", "settle_at", "muted_until"):
