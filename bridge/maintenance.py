@@ -113,7 +113,7 @@ def made(
             "match: without a client and without a matcher it would mute everything of everybody; "
             'if that is meant, write alertname=~".*"'
         )
-    if not SHORTEST <= window.length <= LONGEST:
+    if not SHORTEST.total_seconds() <= seconds <= LONGEST.total_seconds():
         raise BadWindow("length: a window lasts from 1 minute to 30 days")
     if abs(window.starts_at - now) > _FAR:
         raise BadWindow("starts_at: more than two years from now")
@@ -197,10 +197,11 @@ def _starts(window: Window, since: datetime, until: datetime, *, endless: bool) 
     zone = ZoneInfo(window.time_zone)
     rule = _rule(window.rrule)
     first = window.starts_at.astimezone(zone)
+    clock = first.time().replace(fold=0)
     # A day more on both sides: the day is another one in another zone.
     from_day, to_day = (since.astimezone(zone) - _DAY).date(), (until.astimezone(zone) + _DAY).date()
     for day in recurrence.days(rule, first.date(), from_day, to_day, endless=endless):
-        wall = datetime.combine(day, first.time(), zone)
+        wall = datetime.combine(day, clock, zone)
         if rule.until is not None and not endless and _is_later(wall, rule.until):
             return
         # The first one is told as a moment, which may be the second 02:30 of a night.

@@ -14,7 +14,7 @@ from bridge import correlation, members
 from bridge import incident as machine
 from bridge.correlation import Candidates, Member, Slot, highest
 from bridge.episodes import Episode
-from bridge.maintenance import Window, muted_until
+from bridge.maintenance import Window, all_muted_until
 from bridge.model import Actor, Alert, Change, Fact, Incident, Policy, Status, Verdict
 from bridge.store import incidents, maintenance
 from bridge.store.record import record, record_all
@@ -90,8 +90,7 @@ class _Work:
         """Until when maintenance mutes all of these; None when one of them may page."""
         if not self.windows:
             return None
-        ends = [muted_until(self.windows, e.alert.labels, client, self.now) for e in episodes]
-        return min((end for end in ends if end), default=None) if all(ends) else None
+        return all_muted_until(self.windows, (e.alert.labels for e in episodes), client, self.now)
 
 
 def place(
@@ -209,7 +208,7 @@ def _open(work: _Work, slot: Slot, follows: int | None) -> None:
     hidden = max(work.deliveries.hidden.get(i, 0) for _, i, _ in slot.episodes)
     if hidden:
         change = machine.then(change, members.hold(change.incident, hidden, now))
-    if change.incident.key == correlation.storm_key(verdict.client):
+    if correlation.is_storm(change.incident):
         change = replace(
             change, incident=replace(change.incident, settle_at=now + config.intake.storm.within)
         )
@@ -238,7 +237,7 @@ def _full(slot: Slot, work: _Work) -> Verdict:
     episode, index, _ = next(member for member in own if member[2] is chosen)
     full = decide(episode.alert, work.bridge.config.known, work.deliveries.route_labels[index])
     kept = slot.verdict
-    if kept.rule == correlation.STORM:
+    if slot.key == correlation.storm_key(kept.client):
         full = replace(full, rule=kept.rule, key=kept.key, service="", title=kept.title, why=kept.why)
     return replace(
         full, priority=worst.priority, policy=worst.policy, page=worst.page, plan=full.plan or worst.plan
@@ -267,7 +266,7 @@ def _join(work: _Work, found: Incident, slot: Slot | None, turn: _Turns) -> None
         change = machine.then(change, members.flapped(found, moved, flapping, now))
     if turn.held_back:
         change = machine.then(change, members.held_back(change.incident, turn.held_back, now))
-    if slot and slot.key.startswith(correlation.STORM) and change.incident.is_open and slot.because:
+    if slot and slot.because and correlation.is_storm(found) and change.incident.is_open:
         settle_at = now + work.bridge.config.intake.storm.within
         change = replace(change, incident=replace(change.incident, settle_at=settle_at))
     if fires:
@@ -295,7 +294,9 @@ def _told(
     if muted and news:
         return members.mute(change, muted, now)
     if muted:
-        return change
+        # A window that ends earlier than the incident's mute makes it shorter.
+        known = change.incident.muted_until
+        return members.mute(change, muted, now) if known is not None and muted < known else change
     if change.incident.muted_until is not None:
         if verdict is None:
             return change

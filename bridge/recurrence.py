@@ -21,7 +21,7 @@ LONGEST = 300  # characters of a rule: one with every part filled sensibly has a
 MOST_COUNTED = 1000
 _INTERVALS = range(1, 1000)
 # COUNT is looked for so far; further occurrences than this nobody plans.
-_FARTHEST = timedelta(days=20 * 366)
+_FARTHEST = 20 * 366  # days
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _DAY = re.compile(rf"([+-]?[1-9][0-9]?)?({'|'.join(_WEEKDAYS)})")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,4}")
@@ -78,17 +78,22 @@ def days(rule: Rule, first: date, since: date, until: date, *, endless: bool = F
     `endless`: as if it had always been going on, before `first` too and whatever COUNT says.
     """
     if not endless:
-        since, until = max(since, first), min(until, first + _FARTHEST)
+        since, until = max(since, first), min(until, _farthest(first))
         if rule.count:
             until = min(until, _last(rule, first))
     yield from _between(rule, first, since, until)
+
+
+def _farthest(first: date) -> date:
+    # The calendar's last week cannot be counted through: its days would leave it.
+    return date.fromordinal(min(first.toordinal() + _FARTHEST, date.max.toordinal() - 7))
 
 
 @functools.lru_cache(maxsize=1024)
 def _last(rule: Rule, first: date) -> date:
     """The day on which COUNT is reached."""
     last = first - timedelta(days=1)
-    for number, day in enumerate(_between(rule, first, first, first + _FARTHEST), start=1):
+    for number, day in enumerate(_between(rule, first, first, _farthest(first)), start=1):
         last = day
         if number == rule.count:
             break

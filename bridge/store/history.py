@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, String, and_, cast, func, or_, select
+from sqlalchemy import ColumnElement, Connection, LargeBinary, Select, String, and_, cast, func, or_, select
 
 from bridge.model import Clock, ClockState, Incident, State, Status
 from bridge.store.incidents import from_row
+from bridge.store.retention import forgotten_alerts
 from bridge.store.schema import (
     alerts,
     clocks,
@@ -26,6 +28,8 @@ from bridge.store.schema import (
 )
 
 LARGEST_PAGE = 1000
+LARGEST_SAMPLE = 20_000  # bytes of a body in a list
+_MOST_NAMED = 20_000
 
 
 class BadCursor(ValueError):
@@ -59,7 +63,7 @@ def list_incidents(connection: Connection, filters: Filters, limit: int, cursor:
     where = _conditions(filters)
     total = connection.execute(select(func.count()).select_from(incidents).where(*where)).scalar_one()
     query = select(incidents).where(*where).order_by(incidents.c.number.desc())
-    rows, following = _page(connection, query, incidents.c.number, limit, cursor)
+    rows, following = page_of(connection, query, incidents.c.number, limit, cursor)
     return Page([from_row(row) for row in rows], following, total)
 
 
@@ -91,14 +95,15 @@ def clocks_of(connection: Connection, numbers: Sequence[int]) -> Mapping[int, li
 
 
 def alert_counts(connection: Connection, numbers: Sequence[int]) -> Mapping[int, int]:
-    """How many episodes each incident has."""
+    """How many episodes each incident has had; those that are deleted by now count as well."""
     query = (
         select(alerts.c.incident, func.count())
         .where(alerts.c.incident.in_(numbers))
         .group_by(alerts.c.incident)
     )
     counts = {row[0]: row[1] for row in connection.execute(query)}
-    return {number: counts.get(number, 0) for number in numbers}
+    forgotten = forgotten_alerts(connection, numbers)
+    return {number: counts.get(number, 0) + forgotten.get(number, 0) for number in numbers}
 
 
 def alerts_of(connection: Connection, number: int, limit: int = 200) -> list[Any]:
@@ -111,6 +116,13 @@ def alerts_of(connection: Connection, number: int, limit: int = 200) -> list[Any
     return list(connection.execute(query.limit(limit)))
 
 
+def alert_names(connection: Connection, number: int) -> list[tuple[str, int]]:
+    """An incident's episodes by alert name, the commonest first; of huge storms the newest ones."""
+    query = select(alerts.c.labels, alerts.c.fingerprint).where(alerts.c.incident == number)
+    rows = connection.execute(query.order_by(alerts.c.id.desc()).limit(_MOST_NAMED))
+    return Counter(row.labels.get("alertname") or row.fingerprint for row in rows).most_common()
+
+
 def list_alerts(connection: Connection, client: str | None, state: str, limit: int, cursor: str = "") -> Page:
     """Episodes, newest first; of a client only those that belong to its incidents."""
     where: list[ColumnElement[bool]] = [alerts.c.state == state] if state else []
@@ -119,7 +131,7 @@ def list_alerts(connection: Connection, client: str | None, state: str, limit: i
         where.append(alerts.c.incident.in_(mine))
     total = connection.execute(select(func.count()).select_from(alerts).where(*where)).scalar_one()
     query = select(alerts).where(*where).order_by(alerts.c.id.desc())
-    rows, following = _page(connection, query, alerts.c.id, limit, cursor)
+    rows, following = page_of(connection, query, alerts.c.id, limit, cursor)
     return Page(rows, following, total)
 
 
@@ -128,9 +140,24 @@ def list_deliveries(connection: Connection, limit: int, cursor: str = "") -> Pag
     return _newest(connection, deliveries, deliveries.c.id, limit, cursor)
 
 
-def list_quarantine(connection: Connection, limit: int, cursor: str = "") -> Page:
-    """Authentic deliveries that could not be understood, newest first."""
-    return _newest(connection, quarantine, quarantine.c.id, limit, cursor)
+def list_quarantine(
+    connection: Connection, limit: int, cursor: str = "", *, settled: bool | None = None
+) -> Page:
+    """Authentic deliveries that could not be understood, newest first; of their bodies only the beginning.
+
+    A body may have many megabytes: `size` says how many bytes it has.
+    """
+    where: list[ColumnElement[bool]] = []
+    if settled is not None:
+        where.append(quarantine.c.settled_at.is_not(None) if settled else quarantine.c.settled_at.is_(None))
+    total = connection.execute(select(func.count()).select_from(quarantine).where(*where)).scalar_one()
+    columns = [column for column in quarantine.c if column is not quarantine.c.body]
+    beginning = func.substr(quarantine.c.body, 1, LARGEST_SAMPLE, type_=LargeBinary).label("body")
+    query = select(*columns, func.length(quarantine.c.body).label("size"), beginning).where(*where)
+    rows, following = page_of(
+        connection, query.order_by(quarantine.c.id.desc()), quarantine.c.id, limit, cursor
+    )
+    return Page(rows, following, total)
 
 
 def list_failovers(connection: Connection, limit: int, cursor: str = "") -> Page:
@@ -205,13 +232,14 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
 
 def _newest(connection: Connection, table: Any, column: ColumnElement[int], limit: int, cursor: str) -> Page:
     total = connection.execute(select(func.count()).select_from(table)).scalar_one()
-    rows, following = _page(connection, select(table).order_by(column.desc()), column, limit, cursor)
+    rows, following = page_of(connection, select(table).order_by(column.desc()), column, limit, cursor)
     return Page(rows, following, total)
 
 
-def _page(
+def page_of(
     connection: Connection, query: Select[Any], column: ColumnElement[int], limit: int, cursor: str
 ) -> tuple[list[Any], str | None]:
+    """One page of a query ordered by this column downwards, and the cursor of the next. Raises BadCursor."""
     limit = min(max(limit, 1), LARGEST_PAGE)
     if cursor:
         query = query.where(and_(column < _opened(cursor)))

@@ -8,18 +8,25 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import asdict, replace
-from sqlalchemy import Connection, Row, Select, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, insert, or_, select, update
 
 from bridge.maintenance import LONGEST, Window
 from bridge.matchers import Matcher
 from bridge.model import Incident, Status
-from bridge.store.history import Page, _page
+from bridge.store.history import Page, page_of
 from bridge.store.incidents import from_row as incident_from_row
 from bridge.store.schema import alerts, incidents
 from bridge.store.schema import maintenance as table
 
 _OPEN = (Status.TRIGGERED, Status.ACKNOWLEDGED)
 _AT_ONCE = 1000
+# Built once: intake asks this in every transaction.
+_MAYBE = (
+    select(table)
+    .where(table.c.cancelled_at.is_(None))
+    .where(or_(table.c.rrule != "", table.c.starts_at > bindparam("since")))
+    .order_by(table.c.id)
+)
 
 
 class NoSuchWindow(LookupError):
@@ -69,15 +76,13 @@ def list_windows(connection: Connection, client: str | None, limit: int, cursor:
     where = [] if client is None else [table.c.client == client]
     total = connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
     query = select(table).where(*where).order_by(table.c.id.desc())
-    rows, following = _page(connection, query, table.c.id, limit, cursor)
+    rows, following = page_of(connection, query, table.c.id, limit, cursor)
     return Page([_window(row) for row in rows], following, total)
 
 
 def active(connection: Connection, now: datetime) -> tuple[Window, ...]:
     """Windows that are on or may still come: all that recur, and those that are not surely over."""
-    maybe = or_(table.c.rrule != "", table.c.starts_at > now - LONGEST)
-    query = select(table).where(table.c.cancelled_at.is_(None), maybe).order_by(table.c.id)
-    return tuple(_window(row) for row in connection.execute(query))
+    return tuple(_window(row) for row in connection.execute(_MAYBE, {"since": now - LONGEST}))
 
 
 def episodes(connection: Connection, since: datetime, most: int) -> Iterator[Tried]:

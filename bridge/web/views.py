@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from bridge import sla
 from bridge.model import Clock, Fact, Incident
 from bridge.store import history, incidents
+from bridge.store.sources import SourceState
 from bridge.wiring import Bridge
 
 
@@ -61,6 +62,7 @@ def _incident(incident: Incident, clocks: Sequence[Clock], alerts: int, bridge: 
         "acknowledged_at": _time(incident.acknowledged_at),
         "resolved_at": _time(incident.resolved_at),
         "closed_at": _time(incident.closed_at),
+        "muted_until": _time(incident.muted_until),
         "alerts": alerts,
         "firing": incident.firing,
         "clocks": [clock_json(clock) for clock in clocks],
@@ -106,6 +108,19 @@ def alert_json(row: Any) -> dict[str, Any]:
         "annotations": row.annotations,
         "incident": f"INC-{row.incident}" if row.incident else None,
         "occurrences": row.occurrences,
+    }
+
+
+def source_json(kind: str, state: SourceState) -> dict[str, Any]:
+    """A source for the API."""
+    return {
+        "name": state.name,
+        "type": kind,
+        "delivered_at": _time(state.delivered_at),
+        "looked_at": _time(state.looked_at),
+        "answered_at": _time(state.answered_at),
+        "blind_since": _time(state.blind_since),
+        "blind_why": state.blind_why,
     }
 
 
