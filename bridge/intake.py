@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from bridge.admission import Outcome, Waiting, admit
+from bridge.admission import Outcome, admit, count
+from bridge.hearing import Waiting
 from bridge.store.database import Conflict, Unavailable
 from bridge.wiring import Bridge
 
@@ -107,7 +108,7 @@ class Intake:
             return
         for ticket, outcome in zip(batch, outcomes, strict=True):
             ticket.settle(outcome)
-        self._count(outcomes)
+        count(self._bridge, outcomes)
         if any(outcome.tasks for outcome in outcomes):
             self._wake()
 
@@ -125,14 +126,3 @@ class Intake:
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.1)
-
-    def _count(self, outcomes: Sequence[Outcome]) -> None:
-        metrics = self._bridge.metrics
-        for outcome in outcomes:
-            for state, number in outcome.states.items():
-                metrics.alerts.labels(outcome.source, state).inc(number)
-            for incident in outcome.restored:
-                metrics.restored(incident)
-            for incident in outcome.opened:
-                service = incident.service if incident.service in self._bridge.config.services else "other"
-                metrics.opened.labels(incident.priority, incident.client, service).inc()

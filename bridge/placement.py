@@ -3,94 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 
-from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from bridge import correlation, members
 from bridge import incident as machine
-from bridge.correlation import Candidates, Member, Slot, highest
+from bridge.correlation import Candidates, Slot
 from bridge.episodes import Episode
-from bridge.maintenance import Window, all_muted_until
-from bridge.model import Actor, Alert, Change, Fact, Incident, Policy, Status, Verdict
+from bridge.joining import Deliveries, Groups, Placed, Turns, Work, join, open_
+from bridge.model import Actor, Incident, Status
 from bridge.store import incidents, maintenance
 from bridge.store.record import record, record_all
-from bridge.triage import decide
 from bridge.wiring import Bridge
 
 Changed = tuple[Episode, Episode, int]
-Groups = Mapping[str, list[Member]]
-
-# Incidents of dependent services this young may well be the same trouble as one that opens now.
-_SAME_TROUBLE = timedelta(minutes=10)
-
-
-@dataclass(frozen=True)
-class Deliveries:
-    """What is needed to know of the deliveries of a transaction, by their index."""
-
-    traces: Sequence[str]
-    route_labels: Sequence[Mapping[str, str]]
-    hidden: Mapping[int, int]
-
-
-@dataclass
-class Placed:
-    """Where every group of new episodes went, and what that did."""
-
-    groups: Groups
-    incident_of: dict[str, int] = field(default_factory=dict)
-    opened: dict[int, list[Incident]] = field(default_factory=dict)
-    restored: list[Incident] = field(default_factory=list)
-
-
-@dataclass
-class _Turns:
-    """What known episodes of one incident did."""
-
-    ended: list[Alert] = field(default_factory=list)
-    revived: list[Alert] = field(default_factory=list)
-    held_back: list[Alert] = field(default_factory=list)
-    hidden: int = 0
-
-
-@dataclass
-class _Work:
-    """One transaction's placing: what it reads once and what it changes."""
-
-    connection: Connection
-    bridge: Bridge
-    deliveries: Deliveries
-    windows: tuple[Window, ...]
-    placed: Placed
-    now: datetime
-    changes: dict[int, tuple[Change, Incident | None]] = field(default_factory=dict)
-
-    def change(self, change: Change, before: Incident | None) -> None:
-        """Remember what is to be recorded, unless it changes nothing."""
-        if change.incident is before and not change.facts and not change.effects:
-            return
-        self.changes[change.incident.number] = (change, before)
-        if before is not None and before.is_open and not change.incident.is_open:
-            self.placed.restored.append(change.incident)
-
-    def tell(self, found: Incident, fact: Fact) -> None:
-        """One more line on the timeline of an incident that may be changing anyway."""
-        change, before = self.changes.get(found.number, (Change(incident=found), found))
-        self.changes[found.number] = (replace(change, facts=(*change.facts, fact)), before)
-
-    def policy(self, verdict: Verdict) -> Policy:
-        """The verdict's policy as configured now."""
-        return self.bridge.config.policies.get(verdict.policy, Policy(name=""))
-
-    def muted(self, episodes: Iterable[Episode], client: str) -> datetime | None:
-        """Until when maintenance mutes all of these; None when one of them may page."""
-        if not self.windows:
-            return None
-        return all_muted_until(self.windows, (e.alert.labels for e in episodes), client, self.now)
 
 
 def place(
@@ -103,7 +31,7 @@ def place(
 ) -> Placed:
     """Join or open incidents for new episodes, tell incidents what ended."""
     windows = maintenance.active(connection, now) if groups else ()
-    work = _Work(connection, bridge, deliveries, windows, Placed(groups), now)
+    work = Work(connection, bridge, deliveries, windows, Placed(groups), now)
     turns = _turns(changed, deliveries)
     candidates = _candidates(connection, groups, bridge, now)
     terms = correlation.Terms(bridge.config.known.needs, bridge.config.intake.storm.incidents)
@@ -113,11 +41,11 @@ def place(
     rest = incidents.read_many(connection, turns.keys() - taken) if turns.keys() - taken else {}
     for slot in slots:
         if slot.found:
-            _join(work, slot.found, slot, turns.pop(slot.found.number, _Turns()))
+            join(work, slot.found, slot, turns.pop(slot.found.number, Turns()))
         else:
-            _open(work, slot, candidates.earlier.get(slot.key))
+            open_(work, slot, candidates.earlier.get(slot.key))
     for number, turn in turns.items():
-        _join(work, rest[number], None, turn)
+        join(work, rest[number], None, turn)
     if work.changes:
         record_all(connection, list(work.changes.values()), bridge.arrangements, now)
     return work.placed
@@ -131,21 +59,22 @@ def take(connection: Connection, number: int, source: str, bridge: Bridge, now: 
         record(connection, change, bridge.arrangements, now, found)
 
 
-def release_held(connection: Connection, bridge: Bridge, source: str, now: datetime) -> int:
-    """The full list of a source is known: incidents it left in doubt are decided. How many there were."""
-    held = incidents.held_by_source(connection, source)
-    for found in held:
+def release_held(connection: Connection, bridge: Bridge, source: str, now: datetime) -> list[Incident]:
+    """The full list of a source is known: incidents it left in doubt are decided. Those that are restored."""
+    restored = []
+    for found in incidents.held_by_source(connection, source):
         change = members.release(found, now, f"the full list of {source} is known")
-        record(connection, change, bridge.arrangements, now, found)
-    return len(held)
+        after = record(connection, change, bridge.arrangements, now, found)
+        restored += [] if after.is_open else [after]
+    return restored
 
 
-def _turns(changed: Sequence[Changed], deliveries: Deliveries) -> dict[int, _Turns]:
-    found: dict[int, _Turns] = {}
+def _turns(changed: Sequence[Changed], deliveries: Deliveries) -> dict[int, Turns]:
+    found: dict[int, Turns] = {}
     for before, after, index in changed:
         if after.incident is None:
             continue
-        turn = found.setdefault(after.incident, _Turns())
+        turn = found.setdefault(after.incident, Turns())
         turn.hidden = max(turn.hidden, deliveries.hidden.get(index, 0))
         if before.firing and not after.firing:
             turn.ended.append(after.alert)
@@ -178,7 +107,7 @@ def _candidates(connection: Connection, groups: Groups, bridge: Bridge, now: dat
     )
 
 
-def _number(connection: Connection, slots: Sequence[Slot], work: _Work) -> None:
+def _number(connection: Connection, slots: Sequence[Slot], work: Work) -> None:
     """Every group learns its incident's number; new incidents get theirs."""
     new = [slot.key for slot in slots if slot.found is None]
     numbers = dict(zip(new, incidents.next_numbers(connection, len(new)), strict=True)) if new else {}
@@ -186,160 +115,3 @@ def _number(connection: Connection, slots: Sequence[Slot], work: _Work) -> None:
         number = slot.found.number if slot.found else numbers[slot.key]
         for _, _, verdict in slot.episodes:
             work.placed.incident_of[verdict.key] = number
-
-
-def _open(work: _Work, slot: Slot, follows: int | None) -> None:
-    now, config = work.now, work.bridge.config
-    first, index, _ = slot.episodes[0]
-    verdict = _full(slot, work)
-    number = work.placed.incident_of[slot.episodes[0][2].key]
-    change = machine.open_(
-        number,
-        verdict,
-        [episode.alert for episode, _, _ in slot.episodes],
-        work.policy(verdict),
-        config.terms.get(verdict.priority, ()),
-        config.version,
-        now,
-        follows,
-    )
-    trace = {**change.facts[0].data, "trace": work.deliveries.traces[index]}
-    change = replace(change, facts=(replace(change.facts[0], data=trace), *change.facts[1:]))
-    hidden = max(work.deliveries.hidden.get(i, 0) for _, i, _ in slot.episodes)
-    if hidden:
-        change = machine.then(change, members.hold(change.incident, hidden, now))
-    if correlation.is_storm(change.incident):
-        change = replace(
-            change, incident=replace(change.incident, settle_at=now + config.intake.storm.within)
-        )
-    muted = work.muted((episode for episode, _, _ in slot.episodes), verdict.client)
-    if change.incident.firing == 0 and not hidden:
-        # It came and went before we heard of it: kept as an incident, but nobody is woken for it.
-        over = machine.resolve(
-            replace(change.incident, escalate_at=None), machine.TRIAGE, "over already", now
-        )
-        change = machine.then(change, over)
-    elif muted:
-        change = members.mute(change, muted, now)
-    else:
-        change = _with_first_step(_with_failover(change, verdict, now), now)
-    work.placed.opened.setdefault(index, []).append(change.incident)
-    work.change(change, None)
-    if change.incident.is_open and first.firing:
-        _suspect(work, change.incident)
-
-
-def _full(slot: Slot, work: _Work) -> Verdict:
-    """What the incident is about comes from its own key's alert, how urgent it is from the worst member."""
-    worst = highest(verdict for _, _, verdict in slot.episodes)
-    own = [member for member in slot.episodes if member[2].key == slot.key] or slot.episodes
-    chosen = highest(verdict for _, _, verdict in own)
-    episode, index, _ = next(member for member in own if member[2] is chosen)
-    full = decide(episode.alert, work.bridge.config.known, work.deliveries.route_labels[index])
-    kept = slot.verdict
-    if slot.key == correlation.storm_key(kept.client):
-        full = replace(full, rule=kept.rule, key=kept.key, service="", title=kept.title, why=kept.why)
-    return replace(
-        full, priority=worst.priority, policy=worst.policy, page=worst.page, plan=full.plan or worst.plan
-    )
-
-
-def _join(work: _Work, found: Incident, slot: Slot | None, turn: _Turns) -> None:
-    """New episodes joined an incident, known ones ended, came back or were silenced."""
-    now, flapping = work.now, _flapping(work.bridge)
-    new = slot.episodes if slot else []
-    joined = [episode.alert for episode, _, _ in new] + turn.revived
-    fires = any(alert.ends_at is None for alert in joined)
-    muted = work.muted((e for e, _, _ in new), found.client) if fires and new and not turn.revived else None
-    change = Change(incident=found)
-    if fires and not found.is_open:
-        change = members.fires_again(found, flapping, now)
-    if fires and new:
-        change = _risen(work, change, found, highest(verdict for _, _, verdict in new))
-    hidden = max([turn.hidden, *(work.deliveries.hidden.get(index, 0) for _, index, _ in new)])
-    if hidden:
-        change = machine.then(change, members.hold(change.incident, hidden, now))
-    because = slot.because if slot else ""
-    if joined or turn.ended:
-        before = change.incident
-        moved = members.changed(before, joined, turn.ended, now, because=because)
-        change = machine.then(change, members.flapped(found, moved, flapping, now))
-    if turn.held_back:
-        change = machine.then(change, members.held_back(change.incident, turn.held_back, now))
-    if slot and slot.because and correlation.is_storm(found) and change.incident.is_open:
-        settle_at = now + work.bridge.config.intake.storm.within
-        change = replace(change, incident=replace(change.incident, settle_at=settle_at))
-    if fires:
-        change = _told(change, found, muted, highest(v for _, _, v in new) if new else None, now)
-    work.change(change, found)
-
-
-def _risen(work: _Work, change: Change, found: Incident, verdict: Verdict) -> Change:
-    """An alert asks for a higher priority: it rises. It falls only by hand."""
-    if verdict.priority >= found.priority:
-        return change
-    terms = work.bridge.config.terms.get(verdict.priority, ())
-    risen = machine.raise_priority(
-        change.incident, machine.TRIAGE, verdict, work.policy(verdict), terms, work.now
-    )
-    return machine.then(change, risen)
-
-
-def _told(
-    change: Change, found: Incident, muted: datetime | None, verdict: Verdict | None, now: datetime
-) -> Change:
-    """Page what has to be paged now, unless planned maintenance is the reason for it."""
-    due = change.incident.escalate_at
-    news = due is not None and due <= now and found.escalate_at != due
-    if muted and news:
-        return members.mute(change, muted, now)
-    if muted:
-        # A window that ends earlier than the incident's mute makes it shorter.
-        known = change.incident.muted_until
-        return members.mute(change, muted, now) if known is not None and muted < known else change
-    if change.incident.muted_until is not None:
-        if verdict is None:
-            return change
-        # Something that no window mutes joined it: its maintenance is no excuse any more.
-        change = machine.then(change, members.unmute(change.incident, now))
-    if verdict:
-        change = _with_failover(change, verdict, now)
-    return _with_first_step(change, now)
-
-
-def _suspect(work: _Work, root: Incident) -> None:
-    """Young incidents of services that need this one are told where their cause may be."""
-    needs = work.bridge.config.known.needs
-    dependants = {service for service, needed in needs.items() if root.service in needed}
-    if not dependants:
-        return
-    for found in incidents.open_of_services(work.connection, dependants):
-        if found.client in (root.client, "") or not root.client:
-            if work.now - found.opened_at > _SAME_TROUBLE:
-                continue
-            text = f"{root.name}: {found.service} depends on {root.service}"
-            fact = Fact(
-                at=work.now,
-                kind="cause_suspected",
-                by=machine.TRIAGE,
-                text=text,
-                data={"incident": root.number},
-            )
-            work.tell(found, fact)
-
-
-def _with_failover(change: Change, verdict: Verdict, now: datetime) -> Change:
-    if not verdict.plan or not change.incident.is_open:
-        return change
-    return machine.then(change, machine.failover_wanted(change.incident, verdict.plan, now))
-
-
-def _with_first_step(change: Change, now: datetime) -> Change:
-    """A step due at once is taken in the same transaction: no tick stands between alert and page."""
-    due = change.incident.escalate_at
-    return machine.then(change, machine.step_due(change.incident, now)) if due and due <= now else change
-
-
-def _flapping(bridge: Bridge) -> members.Flapping:
-    told = bridge.config.intake.flapping
-    return members.Flapping(told.reopens, told.within, told.quiet)

@@ -1,4 +1,4 @@
-"""Questions to Prometheus' HTTP API, over the one way out. Used by reports and failover guards.
+"""Questions to Prometheus' HTTP API, over the one way out, for reports, failovers and reconciliation.
 
 Sample values arrive as strings ("NaN", "+Inf", "1e+00"); points missing from a range are simply not there.
 An answer with warnings is a partial answer: a remote store did not reply, yet the status says success.
@@ -21,6 +21,7 @@ from bridge.delivery import DeliveryError, Outbound
 from bridge.model import Sample, Series
 
 QUERY_SECONDS = 10.0
+ALIVE_SECONDS = 5.0
 RANGE_SECONDS = 30.0
 ANSWER_LIMIT = 128 * 1024 * 1024
 POINTS_LIMIT = 11_000
@@ -61,9 +62,15 @@ class _Item(msgspec.Struct):
     histograms: msgspec.Raw | None = None
 
 
+class _Alert(msgspec.Struct):
+    labels: dict[str, str]
+    state: str
+
+
 class _Data(msgspec.Struct, rename="camel"):
-    result_type: str
-    result: msgspec.Raw
+    result_type: str = ""
+    result: msgspec.Raw = msgspec.Raw(b"[]")
+    alerts: list[_Alert] = []
 
 
 class _Body(msgspec.Struct, rename="camel"):
@@ -150,6 +157,22 @@ def holds(
     return bool(values) if _filters(promql) else any(values)
 
 
+def alive(outbound: Outbound, base_url: str, seconds: float = ALIVE_SECONDS) -> None:
+    """Can it answer the smallest question? Raises PrometheusError when it cannot."""
+    query(outbound, base_url, "1", seconds=seconds)
+
+
+def alerts(
+    outbound: Outbound, base_url: str, seconds: float = QUERY_SECONDS
+) -> tuple[tuple[Mapping[str, str], str], ...]:
+    """Labels and state ("firing", "pending") of the alerts of its own rules, without external labels.
+
+    Raises PrometheusError; `retry` is False where this list does not exist (a store without rules).
+    """
+    data, _ = _ask(outbound, base_url, "alerts", {}, seconds)
+    return tuple((alert.labels, alert.state) for alert in data.alerts)
+
+
 def _filters(promql: str) -> bool:
     """Does a comparison decide which series are left? Label matchers and text in quotes are not one."""
     bare = re.sub(r"\{[^}]*\}", "", _STRINGS.sub('""', promql))
@@ -222,7 +245,8 @@ def _ask(
                 "POST", url, data=text.encode(), headers=form, seconds=patience, limit=ANSWER_LIMIT
             )
         else:
-            answer = outbound.call("GET", f"{url}?{text}", seconds=patience, limit=ANSWER_LIMIT)
+            asked_url = f"{url}?{text}" if text else url
+            answer = outbound.call("GET", asked_url, seconds=patience, limit=ANSWER_LIMIT)
     except DeliveryError as error:
         raise PrometheusError(str(error), kind="unreachable", retry=error.retry) from error
     if len(answer.body) >= ANSWER_LIMIT:

@@ -10,8 +10,9 @@ import structlog
 from sqlalchemy import Connection
 
 from bridge import selfwatch
-from bridge.admission import Waiting, admit
+from bridge.admission import admit
 from bridge.config import Config, ConfigError, Problem, tree
+from bridge.hearing import Waiting
 from bridge.store import alerts
 from bridge.store.database import Unavailable
 from bridge.wiring import Bridge, read_config

@@ -7,14 +7,24 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import Connection
 
-from bridge import audit, failover, operations, paging, reporting
+from bridge import (
+    audit,
+    failover,
+    heartbeats,
+    operations,
+    paging,
+    quarantine,
+    reconcile,
+    reporting,
+    retention,
+)
 from bridge.store import incidents, outbox
 from bridge.store.database import Unavailable
 from bridge.wiring import Bridge
@@ -23,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 THREADS = 16
 PER_CHANNEL = 4
+RARE = 600  # seconds
 POISON_PAUSE = timedelta(minutes=5)
 
 RUN: dict[str, Callable[[Bridge, outbox.Task], None]] = {
@@ -55,12 +66,18 @@ class Worker:
             ("clocks", lambda: operations.tell_due_clocks(self._bridge), 2),
             ("settling", lambda: operations.settle_due(self._bridge), 2),
             ("unmuting", lambda: operations.unmute_due(self._bridge) and self.run_tasks(), 2),
+            ("heartbeats", heartbeats.watcher(self._bridge), 5),
+            ("looks", lambda: reconcile.look_due(self._bridge) and self.run_tasks(), self._between_looks()),
             ("gauges", self._gauges, 5),
             ("audit", lambda: audit.audit(self._bridge), 30),
             ("reports", lambda: reporting.queue_due(self._bridge), 60),
+            ("forgetting", lambda: retention.forget(self._bridge), RARE),
+            ("quarantine", lambda: quarantine.retry_after_upgrade(self._bridge), RARE),
         ]
         for name, work, seconds in every:
-            self._scheduler.add_job(_safely(name, work), IntervalTrigger(seconds=seconds), id=name)
+            # What is rare is also done at the start: a process may not live until its first tick.
+            at_once = {"next_run_time": datetime.now(UTC)} if seconds >= RARE else {}
+            self._scheduler.add_job(_safely(name, work), IntervalTrigger(seconds=seconds), id=name, **at_once)
         self._scheduler.start()
 
     def wake(self) -> None:
@@ -129,6 +146,10 @@ class Worker:
             )
         except Unavailable as error:
             log.warning("task left to its lease", error=str(error))
+
+    def _between_looks(self) -> float:
+        """Often enough to look at once at a source that cut alerts off."""
+        return max(min(5.0, self._bridge.config.intake.reconcile_every.total_seconds()), 0.5)
 
     def _failovers(self) -> None:
         failover.take_steps(self._bridge)

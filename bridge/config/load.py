@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,16 @@ class ConfigError(Exception):
         self.problems = problems
 
 
-def load(file: Path, families: Families, environment: Mapping[str, str] = os.environ) -> Config:
-    """Read and check a configuration; raises ConfigError with all its mistakes."""
+def load(
+    file: Path,
+    families: Families,
+    environment: Mapping[str, str] = os.environ,
+    rules_from: Sequence[Path] = (),
+) -> Config:
+    """Read and check a configuration; raises ConfigError with all its mistakes.
+
+    `rules_from` are read instead of the files under `triage`, and checked against the same configuration.
+    """
     tree = read(file, environment)
     if not isinstance(tree.value, dict):
         if not tree.problems:
@@ -65,7 +73,8 @@ def load(file: Path, families: Families, environment: Mapping[str, str] = os.env
         if not tree.value.get(key):
             tree.wrong((), f'"{key}" is missing')
     found = _blocks(tree, families)
-    rules, rule_trees = _rules(tree, file.parent, environment)
+    found["triage"] = tuple(rules_from) or _rule_files(tree, file.parent)
+    rules, rule_trees = _rules(tree, found["triage"], environment, named=not rules_from)
     references.check(tree, found, rules, rule_trees)
     config = build.config(found, rules, _version((tree, *rule_trees)), tree)
     problems = [problem for each in (tree, *rule_trees) for problem in each.problems]
@@ -155,20 +164,27 @@ def _networks(tree: Tree, egress: shape.Egress) -> tuple[Network, ...]:
     return tuple(networks)
 
 
-def _rules(
-    tree: Tree, folder: Path, environment: Mapping[str, str]
-) -> tuple[list[tuple[Tree, Path_, shape.RuleSettings]], list[Tree]]:
+def _rule_files(tree: Tree, folder: Path) -> tuple[Path, ...]:
+    """The files under `triage`; their names are relative to the configuration's folder."""
     files = tree.value.get("triage")
     if not isinstance(files, list) or not all(isinstance(name, str) for name in files):
         if files:
             tree.wrong(("triage",), "expected a list of files")
-        return [], []
-    rules: list[tuple[Tree, Path_, shape.RuleSettings]] = []
+        return ()
+    return tuple(folder / name for name in files)
+
+
+def _rules(
+    tree: Tree, files: Sequence[Path], environment: Mapping[str, str], *, named: bool
+) -> tuple[references.Rules, list[Tree]]:
+    """Every rule of the files. One that cannot be read is a mistake where the configuration names it."""
+    rules: references.Rules = []
     trees: list[Tree] = []
-    for number, name in enumerate(files):
-        rule_tree = read(folder / name, environment)
+    for number, file in enumerate(files):
+        rule_tree = read(file, environment)
         trees.append(rule_tree)
-        if rule_tree.problems and not rule_tree.raw:
+        if named and rule_tree.problems and not rule_tree.raw:
+            name = tree.value["triage"][number]
             tree.wrong(("triage", number), f"{name} {rule_tree.problems.pop().reason}")
             continue
         if not isinstance(rule_tree.value, list):

@@ -13,12 +13,15 @@ from bridge.config.convert import suggestion
 from bridge.config.tree import Path_, Tree
 from bridge.model import Priority
 
+SHORTEST_HEARTBEAT = 10
+
 Rules = list[tuple[Tree, Path_, shape.RuleSettings]]
 
 
 def check(tree: Tree, found: dict[str, Any], rules: Rules, rule_trees: list[Tree]) -> None:
     """Note every name that leads nowhere in the trees."""
     _addresses(tree, found)
+    _sources(tree, found)
     _links(tree, found)
     _priorities(tree, found)
     _people(tree, found)
@@ -52,6 +55,33 @@ def _addresses(tree: Tree, found: dict[str, Any]) -> None:
         tree.wrong(("url",), "expected an http or https address: how links in messages begin")
     if found["database"] and not found["database"].startswith(("sqlite:///", "postgresql+psycopg://")):
         tree.wrong(("database",), "expected sqlite:///FILE or postgresql+psycopg://…")
+
+
+def _sources(tree: Tree, found: dict[str, Any]) -> None:
+    """A heartbeat is fed by a source that has alerts; a routing key belongs to one source."""
+    feeding = [name for name, typed in found["sources"].items() if typed.type != "heartbeat"]
+    keys: dict[object, str] = {}
+    for name, typed in found["sources"].items():
+        path: Path_ = ("sources", name)
+        if typed.type == "heartbeat":
+            _heartbeat(tree, path, typed.settings, feeding)
+        if typed.type == "pagerduty" and typed.settings.token is not None:
+            first = keys.setdefault(typed.settings.token, name)
+            if first != name:
+                tree.wrong((*path, "token"), f'is the routing key of "{first}" already')
+
+
+def _heartbeat(tree: Tree, path: Path_, given: Any, feeding: list[str]) -> None:
+    if given.every.total_seconds() < SHORTEST_HEARTBEAT:
+        tree.wrong(
+            (*path, "every"),
+            f"expected {SHORTEST_HEARTBEAT} seconds at least: lateness is looked for every 5",
+        )
+    _known(tree, (*path, "watches"), given.watches, feeding, "source with alerts")
+    if given.watches and not given.match:
+        tree.wrong((*path, "match"), "every alert would be a beat: name the one that always fires")
+    if given.match and not given.watches:
+        tree.wrong((*path, "match"), 'of which source? name it with "watches"')
 
 
 def _figures(tree: Tree, found: dict[str, Any]) -> None:

@@ -213,10 +213,14 @@ class Storm(Settings, frozen=True):
 
 
 class Intake(Settings, frozen=True):
-    """Limits of what is taken in. `reopen_within`: a re-fire this soon reopens instead of opening anew."""
+    """Limits of what is taken in. `reopen_within`: a re-fire this soon reopens instead of opening anew.
+
+    `reconcile_every`: so often sources with an `api` are asked what really fires.
+    """
 
     largest_body: int = 64 * 1024 * 1024
     reopen_within: Duration = Duration(minutes=30)
+    reconcile_every: Duration = Duration(seconds=60)
     flapping: Flapping = Flapping()
     storm: Storm = Storm()
 

@@ -75,8 +75,11 @@ def path_text(path: Path_) -> str:
     return text
 
 
-def read(file: Path, environment: Mapping[str, str] = os.environ) -> Tree:
-    """Read a YAML file; mistakes are in the tree's `problems`, never raised."""
+def read(file: Path, environment: Mapping[str, str] | None = os.environ) -> Tree:
+    """Read a YAML file; mistakes are in the tree's `problems`, never raised.
+
+    Without an environment every text is only text: no variable is filled in and no file is read.
+    """
     tree = Tree(str(file))
     try:
         if file.stat().st_size > LARGEST_FILE:
@@ -126,7 +129,7 @@ _Loader.yaml_implicit_resolvers = {}
 class _Builder:
     """Turns nodes into plain values; holds the tree that collects lines and problems."""
 
-    def __init__(self, tree: Tree, environment: Mapping[str, str]) -> None:
+    def __init__(self, tree: Tree, environment: Mapping[str, str] | None) -> None:
         self._tree = tree
         self._environment = environment
 
@@ -172,7 +175,7 @@ class _Builder:
     def _from_file(self, key: str, value: Any, found: Mapping[str, Any], path: Path_) -> tuple[str, Any]:
         """`token_file: /run/secrets/x` is `token:` with what the file holds."""
         name = key.removesuffix("_file")
-        if name == key or not name or not isinstance(value, str):
+        if name == key or not name or not isinstance(value, str) or self._environment is None:
             return key, value
         where = (*path, key)
         self._tree.lines[(*path, name)] = self._tree.lines[where]
@@ -196,10 +199,13 @@ class _Builder:
                 return int(text)
             if _FLOAT.fullmatch(text):
                 return float(text)
-        return _VARIABLE.sub(lambda match: self._variable(match[1], path), text)
+        environment = self._environment
+        if environment is None:
+            return text
+        return _VARIABLE.sub(lambda match: self._variable(match[1], environment, path), text)
 
-    def _variable(self, name: str, path: Path_) -> str:
-        value = self._environment.get(name)
+    def _variable(self, name: str, environment: Mapping[str, str], path: Path_) -> str:
+        value = environment.get(name)
         if not value:
             self._tree.wrong(path, f"the environment variable {name} is not set")
             return "unset"

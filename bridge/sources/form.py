@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -11,72 +12,82 @@ import msgspec
 from bridge.config.settings import SourceSettings
 from bridge.model import Alert, Notification, Priority
 from bridge.registry import sources
-from bridge.sources import Delivery, NotUnderstood
+from bridge.sources import Delivery, NotUnderstood, lenient
+from bridge.sources.lenient import written
 from bridge.text import storable
 
 LONGEST_NAME = 200
 LONGEST_DESCRIPTION = 20_000
+_FIELDS = ("title", "description", "client", "service", "priority", "reporter")
 
 
 class Settings(SourceSettings, frozen=True):
     """Reports by people; needs a token unless they come through the console."""
 
 
-class _Report(msgspec.Struct):
-    title: str
-    description: str = ""
-    client: str = ""
-    service: str = ""
-    priority: Priority | None = None
-    reporter: str = ""
-
-
 @sources.register("form", Settings)
 def decode(settings: Settings, delivery: Delivery) -> Notification:
     """A problem typed in by a person (the console's entry to the family)."""
     del settings
-    report = _read(delivery)
-    title = storable(report.title).strip()[:LONGEST_DESCRIPTION]
+    flaws: list[str] = []
+    report = _read(delivery, flaws)
+    told = {name: _text(report, name, flaws) for name in _FIELDS}
+    title = told["title"].strip()[:LONGEST_DESCRIPTION]
     if not title:
         raise NotUnderstood("a report needs a title")
     labels = {
         "alertname": "ReportedProblem",
-        "client": storable(report.client)[:LONGEST_NAME],
-        "service": storable(report.service)[:LONGEST_NAME],
+        "client": told["client"][:LONGEST_NAME],
+        "service": told["service"][:LONGEST_NAME],
         "title": title[:LONGEST_NAME],
     }
-    if report.priority:
-        labels["priority"] = report.priority.value
+    annotations = {
+        "summary": title,
+        "description": told["description"][:LONGEST_DESCRIPTION],
+        "reporter": told["reporter"][:LONGEST_NAME],
+    }
+    priority = told["priority"].strip().upper()
+    if priority in Priority.__members__:
+        labels["priority"] = priority
+    elif priority:
+        flaws.append("a priority that is none of P1 to P4 stands in an annotation")
+        annotations["priority"] = told["priority"][:LONGEST_NAME]
     identity = "\xff".join([*labels.values(), delivery.received_at.isoformat()])
-    return Notification(
+    alert = Alert(
         source=delivery.source,
-        alerts=(
-            Alert(
-                source=delivery.source,
-                fingerprint=hashlib.sha256(identity.encode()).hexdigest()[:16],
-                starts_at=delivery.received_at,
-                undated=True,
-                labels={name: value for name, value in labels.items() if value},
-                annotations={
-                    "summary": title,
-                    "description": storable(report.description)[:LONGEST_DESCRIPTION],
-                    "reporter": storable(report.reporter)[:LONGEST_NAME],
-                },
-            ),
-        ),
+        fingerprint=hashlib.sha256(identity.encode()).hexdigest()[:16],
+        starts_at=delivery.received_at,
+        labels={name: value for name, value in labels.items() if value},
+        annotations=annotations,
     )
+    return Notification(source=delivery.source, alerts=(alert,), flaws=tuple(flaws))
 
 
-def _read(delivery: Delivery) -> _Report:
+def _text(report: Mapping[str, Any], name: str, flaws: list[str]) -> str:
+    value = report.get(name)
+    if value is not None and not isinstance(value, str):
+        flaws.append(f"{name} is not text: it is written out")
+    return storable(written(value))
+
+
+def _read(delivery: Delivery, flaws: list[str]) -> Mapping[str, Any]:
     """The report as JSON, or as a browser sends a form; an empty field is one left out."""
     kind = (delivery.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
     try:
-        if kind != "application/x-www-form-urlencoded":
-            return msgspec.json.decode(delivery.body, type=_Report)
-        fields: dict[str, Any] = {
-            name: values[-1]
-            for name, values in parse_qs(delivery.body.decode("utf-8", "replace"), max_num_fields=100).items()
-        }
-        return msgspec.convert(fields, _Report)
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        if kind == "application/x-www-form-urlencoded":
+            fields = parse_qs(delivery.body.decode("utf-8", "replace"), max_num_fields=100)
+            return {name: values[-1] for name, values in fields.items()}
+        found = _json(delivery.body, flaws)
+    except (RecursionError, ValueError) as error:
         raise NotUnderstood(f"not a problem report: {str(error)[:200]}") from error
+    if not isinstance(found, dict):
+        raise NotUnderstood("not a problem report: it is no JSON object")
+    return found
+
+
+def _json(body: bytes, flaws: list[str]) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        flaws.append("not strict JSON: read leniently")
+        return lenient.read(body)

@@ -61,6 +61,9 @@ deliveries = Table(
     Column("incidents", Json, nullable=False),
 )
 
+_CUT_OFF = text("hidden > 0")
+Index("ix_deliveries_cut_off", deliveries.c.received_at, sqlite_where=_CUT_OFF, postgresql_where=_CUT_OFF)
+
 quarantine = Table(
     "quarantine",
     metadata,

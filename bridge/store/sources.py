@@ -17,7 +17,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from bridge.store.schema import sources
 
 MOST_RECEIVERS = 100
+SILENT = "Alertmanager does not answer"
 _BETWEEN = "; "
+_ALL = select(sources)  # built once: intake asks it in every transaction
 
 
 class SourceState(msgspec.Struct, frozen=True):
@@ -35,6 +37,14 @@ class SourceState(msgspec.Struct, frozen=True):
     blind_why: str = ""
 
     @property
+    def doubted_since(self) -> datetime | None:
+        """Since when its word on ends counts for nothing; None while it does.
+
+        That its API is silent proves nothing against a delivery: whoever delivers is alive.
+        """
+        return self.blind_since if set(self.causes) - {SILENT} else None
+
+    @property
     def causes(self) -> tuple[str, ...]:
         """Why it is blind, one sentence each."""
         return tuple(self.blind_why.split(_BETWEEN)) if self.blind_why else ()
@@ -42,7 +52,7 @@ class SourceState(msgspec.Struct, frozen=True):
 
 def states(connection: Connection) -> dict[str, SourceState]:
     """Every source that was ever heard or looked at, by name."""
-    return {row.name: _state(row) for row in connection.execute(select(sources))}
+    return {row.name: _state(row) for row in connection.execute(_ALL)}
 
 
 def state(connection: Connection, name: str) -> SourceState:
@@ -76,13 +86,13 @@ def answered(connection: Connection, name: str, at: datetime) -> None:
 
 
 def blind(connection: Connection, name: str, cause: str, at: datetime) -> bool:
-    """It cannot see, for this cause; True when that was not known yet."""
+    """It cannot see since `at`, for this cause; True when that was not known yet."""
     found = _there(connection, name)
     cause = cause.replace(_BETWEEN, ", ")
     if cause in found.causes:
         return False
     why = _BETWEEN.join((*found.causes, cause))
-    _write(connection, name, blind_since=found.blind_since or at, blind_why=why)
+    _write(connection, name, blind_since=min(found.blind_since or at, at), blind_why=why)
     return True
 
 

@@ -116,9 +116,8 @@ def machine_token() -> str:
     return ""
 
 
-def may_ingest(name: str) -> bool:
-    """May the caller deliver to this source? By the source's own token or a scoped one."""
-    secret = machine_token()
+def may_ingest(name: str, secret: str) -> bool:
+    """May whoever shows this secret deliver to the source? It is the source's own token or a scoped one."""
     if not secret:
         return False
     own = bridge().config.sources[name].settings.token
@@ -128,15 +127,25 @@ def may_ingest(name: str) -> bool:
     return found is not None and f"ingest:{name}" in found[1]
 
 
-def source(kind: str, name: str | None) -> Typed:
+def _may_deliver(typed: Typed, body: Callable[[], bytes]) -> bool:
+    """By token. Where a secret is configured by signature, and by token too if the source has one."""
+    if getattr(typed.settings, "secret", None) is None:
+        return may_ingest(typed.name, machine_token())
+    if typed.settings.token is not None and not may_ingest(typed.name, machine_token()):
+        return False
+    return bool(typed.settings.signed(request.headers, body, bridge().now()))
+
+
+def source(kind: str, name: str | None, body: Callable[[], bytes] = bytes) -> Typed:
     """The configured source a delivery is for; aborts with 401 for whoever may not deliver to it.
 
-    Without a name it is the only source of its kind, or the one the token belongs to.
+    Without a name it is the only source of its kind, or the one the token or signature belongs to. `body`
+    gives the body as it came, for a signature; it is read only when the headers make one possible.
     """
     candidates = [typed for typed in bridge().config.sources.values() if typed.type == kind]
     if name is not None:
         candidates = [typed for typed in candidates if typed.name == name]
-    allowed = [typed for typed in candidates if may_ingest(typed.name)]
+    allowed = [typed for typed in candidates if _may_deliver(typed, body)]
     if not allowed:
         known = name if name in bridge().config.sources else "unknown"
         bridge().metrics.notifications.labels(known, "unauthorized").inc()
@@ -145,6 +154,19 @@ def source(kind: str, name: str | None) -> Typed:
     if len(allowed) > 1:
         abort(403, f"this token serves several sources: post to /ingest/{kind}/<source>")
     return allowed[0]
+
+
+def keyed_source(kind: str, key: str) -> Typed | None:
+    """The source whose key stands in the body instead of a header; None when it is not exactly one's.
+
+    Every source of the kind is compared, so that the time taken does not tell how near a guess was.
+    """
+    candidates = [typed for typed in bridge().config.sources.values() if typed.type == kind]
+    allowed = [typed for typed in candidates if may_ingest(typed.name, key)]
+    if len(allowed) == 1:
+        return allowed[0]
+    bridge().metrics.notifications.labels("unknown", "unauthorized").inc()
+    return None
 
 
 def api_caller(*, write: bool) -> Caller:

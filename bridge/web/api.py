@@ -11,8 +11,9 @@ from msgspec import convert, to_builtins
 
 from bridge import failover, oncall, operations
 from bridge.model import Actor, Incident, Priority
-from bridge.store import failovers, history, incidents
+from bridge.store import failovers, history, incidents, sources
 from bridge.store.history import BadCursor, Filters, Page
+from bridge.store.sources import SourceState
 from bridge.web import access, views
 from bridge.wiring import Bridge
 
@@ -103,7 +104,24 @@ def list_alerts() -> Answer:
         page = _page(
             lambda limit, cursor: history.list_alerts(connection, caller.client, state, limit, cursor)
         )
-    return {"items": [views.alert_json(row) for row in page.items], "next": page.next, "total": page.total}
+    items = [views.alert_json(row, inside=caller.client is None) for row in page.items]
+    return {"items": items, "next": page.next, "total": page.total}
+
+
+@blueprint.get("/sources")
+def list_sources() -> Answer:
+    """Sources: when each was heard and looked at, and since when and why one is blind."""
+    caller = access.api_caller(write=False)
+    if caller.client is not None:
+        abort(403, "not for clients")
+    bridge = access.bridge()
+    with bridge.database.reading() as connection:
+        states = sources.states(connection)
+    items = [
+        views.source_json(typed.type, states.get(name, SourceState(name)))
+        for name, typed in sorted(bridge.config.sources.items())
+    ]
+    return {"items": items, "next": None, "total": len(items)}
 
 
 @blueprint.get("/deliveries")

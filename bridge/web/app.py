@@ -22,6 +22,7 @@ from bridge.web import (
     access,
     api,
     console,
+    deliveries,
     events,
     formats,
     intake,
@@ -81,6 +82,7 @@ def create_app(bridge: Bridge, queue: Intake) -> Flask:
         intake.blueprint,
         events.blueprint,
         api.blueprint,
+        deliveries.machines,
         maintenance.blueprint,
         openapi.blueprint,
         probes.blueprint,
@@ -89,7 +91,7 @@ def create_app(bridge: Bridge, queue: Intake) -> Flask:
             machine
         )  # tokens are not sent by browsers by themselves; sessions are checked in access
         app.register_blueprint(machine)
-    for people_pages in (console.blueprint, maintenance_page.blueprint, signin.blueprint):
+    for people_pages in (console.blueprint, deliveries.pages, maintenance_page.blueprint, signin.blueprint):
         app.register_blueprint(people_pages)
     app.before_request(_begin)
     app.after_request(_finish)

@@ -15,9 +15,10 @@ from flask_babel import gettext
 from bridge import failover, oncall, reporting, sla
 from bridge.incident import NotAllowed
 from bridge.model import Clock, Incident, Priority, Status
-from bridge.store import failovers, history, incidents
+from bridge.store import failovers, history, incidents, sources
 from bridge.store.history import BadCursor, Filters
-from bridge.web import access, api, intake
+from bridge.store.retention import forgotten_alerts
+from bridge.web import access, api, intake, views
 
 blueprint = Blueprint("console", __name__)
 _MOST_ON_NOW = 200
@@ -39,7 +40,8 @@ def now() -> Any:
         counts = history.alert_counts(connection, numbers)
         runs = history.failovers_of(connection, numbers)
         dead = history.dead_tasks(connection, limit=20)
-        held = history.list_quarantine(connection, limit=1).total
+        held = history.list_quarantine(connection, limit=1, settled=False).total
+        blind = [state for state in sources.states(connection).values() if state.blind_since]
         first_time = not found and not incidents.read_many(connection, [1])
     burning = [_row(incident, clocks, counts) for incident in found if incident.is_open]
     far = datetime.max.replace(tzinfo=moment.tzinfo)
@@ -51,6 +53,7 @@ def now() -> Any:
         runs={run.incident: run for run in runs},
         dead=dead,
         quarantined=held,
+        blind=sorted(blind, key=lambda state: state.name),
         on_call=_on_call(moment),
         first_time=first_time,
     )
@@ -103,10 +106,12 @@ def incident(number: int) -> Any:
             incident=found,
             client=bridge.config.clients.get(found.client),
             clocks=sla.clocks(found, facts, bridge.config.calendars, bridge.now()),
+            standing=views.standing(found, facts, bridge),
             facts=facts[::-1],
             paged_at=next((fact.at for fact in facts if fact.kind == "told"), None),
             alerts=history.alerts_of(connection, number),
             alert_count=history.alert_counts(connection, [number])[number],
+            forgotten=forgotten_alerts(connection, [number]).get(number, 0),
             messages=history.messages_of(connection, number),
             runs=history.failovers_of(connection, [number]),
             tickets=history.links_of(connection, number),
@@ -232,19 +237,6 @@ def report(number: int) -> Any:
         "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     )
     return response
-
-
-@blueprint.get("/deliveries")
-@access.staff
-def deliveries() -> Any:
-    """What came in, what was held in quarantine, and what could not be sent."""
-    with access.bridge().database.reading() as connection:
-        return render_template(
-            "deliveries.html",
-            deliveries=history.list_deliveries(connection, _ROWS),
-            quarantine=history.list_quarantine(connection, 20),
-            dead=history.dead_tasks(connection),
-        )
 
 
 @blueprint.get("/report-problem")

@@ -19,9 +19,10 @@ import msgspec
 import structlog
 
 from bridge import registry
-from bridge.admission import Outcome, Waiting
+from bridge.admission import Outcome
 from bridge.config import Config
 from bridge.config.settings import Typed
+from bridge.hearing import Waiting
 from bridge.intake import Intake
 from bridge.sources import Delivery, NotUnderstood
 from bridge.store.database import Unavailable

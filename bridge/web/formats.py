@@ -14,7 +14,7 @@ from flask_login import current_user
 
 from bridge.model import Clock, ClockState
 from bridge.text import visible
-from bridge.web import access, words
+from bridge.web import access, said, words
 
 _LONGEST_SHOWN = 300
 
@@ -37,8 +37,9 @@ def register(app: Flask) -> None:
         shared=shared,
         person=words.person,
         word=words.word,
-        said=words.said,
-        group=words.group,
+        said=said.said,
+        reason=said.reason,
+        group=said.group,
     )
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True

@@ -6,26 +6,28 @@ content: what cannot be understood is kept in quarantine and told as a self-inci
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 import zlib
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import structlog
 from flask import Blueprint, abort, current_app, g, request
-from sqlalchemy import Connection
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from bridge import registry, selfwatch
-from bridge.admission import Outcome, Waiting, admit
+from bridge.admission import Outcome
 from bridge.config.settings import Typed
+from bridge.hearing import Waiting
 from bridge.intake import Intake
-from bridge.metrics import program_version
 from bridge.model import Notification
+from bridge.quarantine import keep
 from bridge.sources import Delivery, NotUnderstood
-from bridge.store import alerts
 from bridge.store.database import Unavailable
 from bridge.web import access
+from bridge.web.fastlane import FastLane
 from bridge.wiring import Bridge
 
 log = structlog.get_logger(__name__)
@@ -33,12 +35,44 @@ blueprint = Blueprint("intake", __name__)
 
 Answer = tuple[dict[str, Any], int]
 
+_PIECE = 64 * 1024
+# Members of one gzip file; who sends more is no friend.
+_MOST_MEMBERS = 100
+
+
+class TooLarge(Exception):
+    """The body has more bytes than are taken; `size` is how many were seen or announced."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"{size} bytes")
+        self.size = size
+
 
 @blueprint.post("/ingest/alertmanager")
 @blueprint.post("/ingest/alertmanager/<source>")
 def alertmanager(source: str | None = None) -> Answer:
     """Alertmanager webhook, version 4."""
     return _take("alertmanager", source)
+
+
+@blueprint.route("/ingest/grafana", methods=["POST", "PUT"])
+@blueprint.route("/ingest/grafana/<source>", methods=["POST", "PUT"])
+def grafana(source: str | None = None) -> Answer:
+    """Grafana's webhook, version 1."""
+    return _take("grafana", source)
+
+
+@blueprint.post("/heartbeat/<name>")
+def heartbeat(name: str) -> Answer:
+    """Something expected was heard; what its body says does not count."""
+    bridge = access.bridge()
+    typed = access.source("heartbeat", name)
+    delivery = Delivery(typed.name, b"", request.headers, bridge.now())
+    heard = registry.sources.entries()["heartbeat"].call(typed.settings, delivery)
+    outcome = submit(typed, heard, delivery)
+    _discard_body()
+    next_by = typed.settings.due(delivery.received_at).isoformat().replace("+00:00", "Z")
+    return {"trace": outcome.trace, "heartbeat": typed.name, "next_by": next_by}, 200
 
 
 @blueprint.post("/ingest/form")
@@ -51,25 +85,38 @@ def form(source: str | None = None) -> Answer:
 def _take(kind: str, name: str | None) -> Answer:
     started = time.monotonic()
     bridge = access.bridge()
-    typed = access.source(kind, name)
+    typed = access.source(kind, name, _unproven_body)
     structlog.contextvars.bind_contextvars(source=typed.name)
     body = _body(bridge, typed)
     delivery = Delivery(typed.name, body, request.headers, bridge.now())
     try:
         notification = registry.sources.entries()[kind].call(typed.settings, delivery)
     except NotUnderstood as error:
-        return _quarantine(bridge, kind, delivery, str(error))
+        return quarantine(kind, delivery, str(error))
     try:
-        outcome = _queue().submit(_waiting(notification, delivery))
+        outcome = submit(typed, notification, delivery)
     except Unavailable:
-        bridge.metrics.notifications.labels(typed.name, "unavailable").inc()
         raise
     except Exception as error:  # a delivery that breaks us must be neither lost nor repeated for ever
         log.exception("delivery broke the program")
-        return _quarantine(bridge, kind, delivery, f"opsbridge broke on it: {type(error).__name__}")
-    bridge.metrics.notifications.labels(typed.name, "stored").inc()
+        return quarantine(kind, delivery, f"opsbridge broke on it: {type(error).__name__}")
     bridge.metrics.ingest_seconds.observe(time.monotonic() - started)
+    if kind == "alertmanager":
+        lane: FastLane = current_app.extensions["fastlane"]
+        lane.remember(request.path, request.headers.get("Authorization", ""), kind, typed)
     return _answer(outcome), 200
+
+
+def submit(typed: Typed, notification: Notification, delivery: Delivery) -> Outcome:
+    """Store a decoded delivery of this source. Raises Unavailable: nothing was kept."""
+    count = access.bridge().metrics.notifications.labels
+    try:
+        outcome = _queue().submit(_waiting(notification, delivery))
+    except Unavailable:
+        count(typed.name, "unavailable").inc()
+        raise
+    count(typed.name, "stored").inc()
+    return outcome
 
 
 def report_problem(report: dict[str, str]) -> int:
@@ -109,27 +156,67 @@ def _queue() -> Intake:
     return queue
 
 
-def _body(bridge: Bridge, typed: Typed) -> bytes:
-    """The body, unpacked when it is gzip; too much of it is a self-incident, because alerts are lost."""
-    largest = bridge.config.intake.largest_body
+def raw_body(largest: int) -> bytes:
+    """The body as it came, at most so many bytes of it. Raises TooLarge."""
     request.max_content_length = largest + 1
     if (request.content_length or 0) > largest:
-        _too_large(bridge, typed, request.content_length or 0)
-    body = request.get_data(cache=False)
+        raise TooLarge(request.content_length or 0)
+    try:
+        body = request.get_data()
+    except RequestEntityTooLarge:
+        raise TooLarge(largest + 1) from None
     if len(body) > largest:
-        _too_large(bridge, typed, len(body))
-    if request.headers.get("Content-Encoding", "").lower() == "gzip":
-        unpack = zlib.decompressobj(wbits=31)
-        try:
-            body = unpack.decompress(body, largest + 1)
-        except zlib.error:
-            return body  # not gzip after all: the decoder will say what it is
-        if len(body) > largest or unpack.unconsumed_tail:
-            _too_large(bridge, typed, len(body))
+        raise TooLarge(len(body))
     return body
 
 
-def _too_large(bridge: Bridge, typed: Typed, size: int) -> None:
+def plain_body(largest: int) -> bytes:
+    """The body, unpacked when it is gzip: both at most so many bytes. Raises TooLarge."""
+    body = raw_body(largest)
+    if request.headers.get("Content-Encoding", "").strip().lower() not in ("gzip", "x-gzip"):
+        return body
+    found, rest = b"", body
+    for _ in range(_MOST_MEMBERS):
+        member = zlib.decompressobj(wbits=31)
+        try:
+            found += member.decompress(rest, largest + 1 - len(found))
+        except zlib.error:
+            return body  # not gzip after all: the decoder will say what it is
+        if len(found) > largest or member.unconsumed_tail:
+            raise TooLarge(len(found))
+        rest = member.unused_data
+        if not rest:
+            return found
+    return body
+
+
+def _discard_body() -> None:
+    """Take the body off the wire: who cannot get rid of it would take our answer for a failure."""
+    request.max_content_length = access.bridge().config.intake.largest_body
+    with contextlib.suppress(HTTPException):
+        while request.stream.read(_PIECE):
+            pass
+
+
+def _unproven_body() -> bytes:
+    """What a signature is checked on. Nobody is told when it is too large: it may be anybody's."""
+    try:
+        return raw_body(access.bridge().config.intake.largest_body)
+    except TooLarge as error:
+        access.bridge().metrics.notifications.labels("unknown", "too_large").inc()
+        log.warning("a body too large to check its signature", size=error.size)
+        abort(413, "too large")
+
+
+def _body(bridge: Bridge, typed: Typed) -> bytes:
+    """The plain body; too much of it is a self-incident, because alerts are lost."""
+    try:
+        return plain_body(bridge.config.intake.largest_body)
+    except TooLarge as error:
+        _too_large(bridge, typed, error.size)
+
+
+def _too_large(bridge: Bridge, typed: Typed, size: int) -> NoReturn:
     limit = bridge.config.intake.largest_body
     detail = (
         f"source {typed.name} sent {size} bytes, more than the {limit} that are taken. "
@@ -143,32 +230,11 @@ def _too_large(bridge: Bridge, typed: Typed, size: int) -> None:
     abort(413, f"more than {limit} bytes")
 
 
-def _quarantine(bridge: Bridge, kind: str, delivery: Delivery, reason: str) -> Answer:
-    """Keep it raw, open a self-incident in the same transaction, and say yes: repeating would not help."""
-
-    def work(connection: Connection) -> list[Outcome]:
-        now = bridge.now()
-        alerts.add_quarantined(
-            connection,
-            trace=g.trace,
-            source=delivery.source,
-            received_at=now,
-            reason=reason,
-            body=delivery.body,
-            kind=kind,
-            content_type=(delivery.headers.get("Content-Type") or "")[:200],
-            version=program_version(),
-        )
-        detail = f"trace {g.trace}: {reason}"
-        told = selfwatch.notification(
-            "BridgeQuarantine", "A delivery could not be understood", detail, now, delivery.source
-        )
-        return admit(connection, [_waiting(told, delivery)], bridge, now)
-
-    outcome = bridge.database.run(work, serial="intake")[0]
+def quarantine(kind: str, delivery: Delivery, reason: str) -> Answer:
+    """Keep it raw, tell people by a self-incident, and say yes: repeating would not help."""
+    bridge = access.bridge()
+    outcome = keep(bridge, g.trace, kind, delivery, reason)
     bridge.metrics.notifications.labels(delivery.source, "quarantined").inc()
-    bridge.metrics.quarantined.labels(delivery.source).inc()
-    log.warning("quarantined", reason=reason, size=len(delivery.body))
     return {**_answer(outcome), "alerts": 0, "new": 0, "quarantined": reason}, 200
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
-from bridge import sla
+from bridge import members, sla
+from bridge.correlation import is_storm
 from bridge.model import Clock, Fact, Incident
 from bridge.store import history, incidents
+from bridge.store.retention import forgotten_alerts
 from bridge.store.sources import SourceState
 from bridge.wiring import Bridge
 
@@ -34,7 +37,8 @@ def incident_page_json(
     page = _incident(
         incident, clocks, history.alert_counts(connection, [incident.number])[incident.number], bridge
     )
-    page["alert_list"] = [alert_json(row) for row in alerts]
+    page["alert_list"] = [alert_json(row, inside=inside) for row in alerts]
+    page["alerts_forgotten"] = forgotten_alerts(connection, [incident.number]).get(incident.number, 0)
     if inside:
         page["timeline"] = [fact_json(fact) for fact in facts]
         page["failovers"] = [row_json(row) for row in history.failovers_of(connection, [incident.number])]
@@ -44,6 +48,22 @@ def incident_page_json(
         ]
         page["tickets"] = [row_json(row) for row in history.links_of(connection, incident.number)]
     return page
+
+
+def standing(incident: Incident, facts: Sequence[Fact], bridge: Bridge) -> dict[str, Any]:
+    """Why an open incident is not simply one problem that ends with its alerts, for its page."""
+    told = {fact.kind: fact for fact in facts} if incident.is_open else {}
+    held, cause = told.get("held"), told.get("cause_suspected")
+    return {
+        "quiet": bridge.config.intake.flapping.quiet,
+        "storm": bridge.config.intake.storm.within if _takes_in(incident, bridge.now()) else None,
+        "hidden": held.data.get("hidden") if held and incident.held else None,
+        "cause": cause,
+    }
+
+
+def _takes_in(incident: Incident, now: datetime) -> bool:
+    return incident.flapping_at is None and is_storm(incident) and members.storm_takes(incident, now)
 
 
 def _incident(incident: Incident, clocks: Sequence[Clock], alerts: int, bridge: Bridge) -> dict[str, Any]:
@@ -63,6 +83,10 @@ def _incident(incident: Incident, clocks: Sequence[Clock], alerts: int, bridge: 
         "resolved_at": _time(incident.resolved_at),
         "closed_at": _time(incident.closed_at),
         "muted_until": _time(incident.muted_until),
+        "flapping_since": _time(incident.flapping_at),
+        "reopens": incident.reopens,
+        "held": incident.held,
+        "follows": f"INC-{incident.follows}" if incident.follows else None,
         "alerts": alerts,
         "firing": incident.firing,
         "clocks": [clock_json(clock) for clock in clocks],
@@ -96,8 +120,9 @@ def fact_json(fact: Fact) -> dict[str, Any]:
     }
 
 
-def alert_json(row: Any) -> dict[str, Any]:
-    """One episode."""
+def alert_json(row: Any, *, inside: bool = False) -> dict[str, Any]:
+    """One episode; `inside` adds what holds it back: people and their reasons are named there."""
+    held_by = {"held_by": row.held_by} if inside else {}
     return {
         "source": row.source,
         "fingerprint": row.fingerprint,
@@ -108,6 +133,7 @@ def alert_json(row: Any) -> dict[str, Any]:
         "annotations": row.annotations,
         "incident": f"INC-{row.incident}" if row.incident else None,
         "occurrences": row.occurrences,
+        **held_by,
     }
 
 

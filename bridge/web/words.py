@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from flask_babel import gettext
 from flask_babel import lazy_gettext as _
 
-from bridge.model import Fact
 from bridge.text import visible
 from bridge.web import access
 
@@ -56,6 +53,19 @@ WORDS: Mapping[str, Mapping[str, Any]] = {
         "failover": _("Failover"),
         "clock": _("Clock"),
         "priority_changed": _("Priority changed"),
+        "deadlines_moved": _("Deadlines moved"),
+        "alerts_silenced": _("Alerts silenced"),
+        "alerts_inhibited": _("Alerts inhibited"),
+        "alerts_stale": _("Alerts stale"),
+        "alerts_firing": _("Alerts fire openly again"),
+        "flapping_started": _("Flapping"),
+        "flapping_stopped": _("Flapping is over"),
+        "storm_over": _("The storm is over"),
+        "held": _("In doubt"),
+        "released": _("No longer in doubt"),
+        "muted": _("Muted"),
+        "unmuted": _("No longer muted"),
+        "cause_suspected": _("Its cause may be"),
     },
     "task": {"page": _("message"), "ticket": _("ticket"), "failover": _("failover"), "report": _("report")},
     "reason": {
@@ -79,6 +89,11 @@ WORDS: Mapping[str, Mapping[str, Any]] = {
         "failed": _("failed"),
         "unknown": _("outcome unknown"),
         "expired": _("too late, not switched"),
+    },
+    "blind": {
+        "Alertmanager does not answer": _("Alertmanager does not answer"),
+        "Prometheus does not answer": _("Prometheus does not answer"),
+        "Prometheus did not answer once": _("Prometheus did not answer once"),
     },
     "direction": {"to_standby": _("to the standby"), "back": _("back to the primary")},
     "mode": {"off": _("off"), "shadow": _("shadow"), "suggest": _("suggest"), "auto": _("automatic")},
@@ -116,28 +131,6 @@ WORDS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 
-# What machines write on the timeline in fixed words.
-_SAID: Mapping[str, Any] = {
-    "all alerts are quiet": _("all alerts are quiet"),
-    "over already": _("it was over already when it became known"),
-    "it fires again": _("it fires again"),
-}
-_STEP = re.compile(r"step (\d+)(?:, round (\d+))?")
-_MACHINES = ("worker", "intake")
-_GROUPS = {
-    "opened": "alerts",
-    "alerts_joined": "alerts",
-    "alerts_ended": "alerts",
-    "failover": "failover",
-    "step_taken": "messages",
-    "policy_ended": "messages",
-    "paging": "messages",
-    "nobody_to_page": "messages",
-    "told": "messages",
-    "not_told": "messages",
-    "clock": "messages",
-}
-
 
 def word(name: str, family: str) -> Any:
     """The word for a name of a family; an unknown name stands for itself."""
@@ -148,56 +141,3 @@ def person(name: str) -> str:
     """A responder by the name people call them; other names stand for themselves."""
     known = access.bridge().config.people.get(name)
     return known.name if known else visible(name)
-
-
-def group(fact: Fact) -> str:
-    """Which filter of the timeline shows a fact: people, alerts, messages or failover."""
-    return _GROUPS.get(fact.kind, "alerts" if fact.by.via in _MACHINES else "people")
-
-
-def said(fact: Fact) -> Any:
-    """What a fact says, translated where machines wrote it; people's words stay as they are."""
-    if fact.kind in _SAYS:
-        return _SAYS[fact.kind](fact)
-    return _SAID.get(fact.text, fact.text) if fact.by.via in _MACHINES else fact.text
-
-
-def _clock(fact: Fact) -> str:
-    target, state = str(fact.data.get("target", "")), str(fact.data.get("state", ""))
-    return str(gettext("%(target)s: %(state)s", target=word(target, "target"), state=word(state, "clock")))
-
-
-def _failover(fact: Fact) -> str:
-    plan, state = str(fact.data.get("plan", "")), str(fact.data.get("state", ""))
-    detail = fact.text.removeprefix(f"{plan}: {state} ")
-    return str(gettext("%(plan)s: %(state)s %(detail)s", plan=plan, state=word(state, "run"), detail=detail))
-
-
-def _told(fact: Fact) -> str:
-    who, channel = fact.text.removesuffix(f" by {fact.by.name}"), fact.by.name
-    if who == channel:
-        return person(who)
-    return str(gettext("%(who)s by %(channel)s", who=person(who), channel=channel))
-
-
-def _step(fact: Fact) -> str:
-    found = _STEP.fullmatch(fact.text)
-    if found is None:
-        return fact.text
-    if found[2]:
-        return str(gettext("step %(step)s, round %(round)s", step=found[1], round=found[2]))
-    return str(gettext("step %(step)s", step=found[1]))
-
-
-def _names(fact: Fact) -> str:
-    return ", ".join(map(person, fact.text.split(", ")))
-
-
-_SAYS: Mapping[str, Callable[[Fact], str]] = {
-    "clock": _clock,
-    "failover": _failover,
-    "told": _told,
-    "step_taken": _step,
-    "paging": _names,
-    "assigned": _names,
-}

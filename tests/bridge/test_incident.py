@@ -9,7 +9,6 @@ import pytest
 from msgspec.structs import replace
 
 from bridge import incident as machine
-from bridge import members
 from bridge.incident import CLOCK, TRIAGE, NotAllowed
 from bridge.model import Actor, Alert, Change, Incident, Policy, Priority, Status, Step, Term, Verdict
 
@@ -215,36 +214,6 @@ def test_resolving_tells_everybody_who_was_paged() -> None:
     change = machine.resolve(incident(), LI, "fixed", later(2))
     assert pages(change) == ["everyone_paged"]
     assert (change.incident.escalate_at, change.incident.resolved_at) == (None, later(2))
-
-
-@pytest.mark.parametrize("status", [Status.TRIGGERED, Status.ACKNOWLEDGED])
-def test_service_is_restored_when_the_last_alert_is_quiet(status: Status) -> None:
-    change = members.changed(incident(status, firing=2), (), [alert(ended=1)], later(2))
-    assert (change.incident.status, change.incident.firing) == (status, 1)
-    change = members.changed(change.incident, (), [alert(ended=2)], later(3))
-    assert (change.incident.status, change.incident.firing) == ("resolved", 0)
-    assert kinds(change) == ["alerts_ended", "resolved"]
-    assert change.facts[1].by == TRIAGE
-
-
-@pytest.mark.parametrize("status", [Status.RESOLVED, Status.CLOSED])
-def test_alerts_that_end_after_a_person_resolved_change_only_the_count(status: Status) -> None:
-    change = members.changed(incident(status), (), [alert(ended=2)], later(3))
-    assert (change.incident.status, change.incident.firing, change.effects) == (status, 0, ())
-
-
-def test_more_ends_than_alerts_never_count_below_zero() -> None:
-    change = members.changed(incident(firing=1), (), [alert(ended=1), alert(ended=2)], later(3))
-    assert change.incident.firing == 0
-
-
-def test_joined_alerts_are_one_line_with_the_most_frequent_names_first() -> None:
-    names = ["A"] * 3 + ["B"] * 2 + ["C", "D", "E", "F", "G"]
-    change = members.changed(incident(), [alert(name, began=-30) for name in names], (), later(1))
-    (fact,) = change.facts
-    # 7 names; the five most frequent are written out
-    assert (fact.text, fact.data) == ("A ×3, B ×2, C, D, E and 2 other names", {"count": 10})
-    assert (change.incident.firing, change.incident.began_at) == (1 + 10, later(-30))
 
 
 @pytest.mark.parametrize("cause", ["", "  \n"])

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge import messages
+from bridge.channels import wecom
 from bridge.config.settings import Language
 from bridge.messages import REASONS, Story
 from bridge.model import Clock, ClockState, Incident, Message, Policy, Priority, Status
@@ -215,6 +216,7 @@ def test_ugly_text_stays_text_and_the_message_goes_out(reason: str, language: st
         annotations={"description": text, f"summary_{language}": text},
         clocks=[clock()],
         failovers=[text, text],
+        names=[(text, 3), (text, 1)],
     )
     message = composed(story, reason, language)
     everything = "\n".join([message.title, *message.lines])
@@ -254,6 +256,64 @@ def test_what_was_missed_and_done_is_told() -> None:
     assert "2 earlier steps fell due" in text
     assert "Done already: pay-standby: switched and verified" in text
     assert text.endswith("Next: open it and acknowledge, or hand it on.")
+
+
+@pytest.mark.parametrize(
+    ("fields", "more", "en", "zh"),
+    [
+        pytest.param(
+            {"flapping_at": BEGAN, "reopens": 4},
+            {"quiet": timedelta(minutes=10)},
+            "Flaps: reopened 4 times; not called restored before it is quiet for 10 min.",
+            "反复触发:已重开 4 次,平静满 10 分钟才算恢复。",
+            id="flaps",
+        ),
+        pytest.param(
+            {"held": True},
+            {"hidden": 37},
+            "Its source hides 37 alerts: not called restored before the full list is known.",
+            "来源隐藏了 37 条告警:拿到完整列表前不算恢复。",
+            id="held",
+        ),
+        pytest.param({"held": True}, {"hidden": 1}, "hides 1 alert:", "隐藏了 1 条告警", id="one hidden"),
+        pytest.param({"held": True}, {}, "hides some alerts:", "隐藏了部分告警", id="who knows how many"),
+        pytest.param({"follows": 3}, {}, ", follows INC-3.", ",上一次是 INC-3。", id="follows"),
+        pytest.param(
+            {},
+            {"names": [("NodeDown", 30), ("DiskFull", 5), ("Down", 1), ("A", 1), ("B", 1)]},
+            "12 alerts (NodeDown ×30, DiskFull ×5, Down, 2 other names), service payments.",
+            "共 12 条告警(NodeDown ×30, DiskFull ×5, Down, 另有 2 种),服务 payments。",
+            id="storm",
+        ),
+    ],
+)
+def test_a_page_says_what_is_not_plain_about_the_incident(
+    fields: dict[str, Any], more: dict[str, Any], en: str, zh: str
+) -> None:
+    story = complete(incident=incident(**fields), **more)
+    for language, said in (("en", en), ("zh", zh)):
+        told = "\n".join(composed(story, "page", language).lines)
+        assert said in told
+        assert said not in "\n".join(composed(complete(), "page", language).lines)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_not_plain_is_told_within_what_the_smallest_channel_takes(language: str) -> None:
+    story = complete(
+        incident=incident(flapping_at=BEGAN, reopens=1000, held=True, follows=41, title="错" * 300),
+        names=[("告警" * 100, 3)] * 5,
+        hidden=10_000,
+        quiet=timedelta(hours=100),
+        annotations={"description": "长" * 10_000},
+        failovers=["x" * 1000] * 3,
+    )
+    shown = wecom.markdown(composed(story, "page", language))
+    assert len(shown.encode()) <= wecom.LIMIT
+    for said in (
+        ["INC-41", "1000 times", "10000 alerts"] if language == "en" else ["INC-41", "1000 次", "10000 条"]
+    ):
+        assert said in shown
+    assert "https://bridge.test/incidents/42" in shown
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

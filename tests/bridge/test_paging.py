@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
+
 import pytest
 import responses
 from sqlalchemy import select
@@ -10,7 +13,7 @@ from bridge import operations, paging
 from bridge.store import outbox
 from bridge.store.schema import tasks
 from tests.conftest import START
-from tests.stories import LI, alert, kinds, tell
+from tests.stories import LI, alert, kinds, read, tell
 
 PRIMARY, SECOND = "http://127.0.0.1:9/primary", "http://127.0.0.1:9/second"
 CHANNELS = """
@@ -177,3 +180,49 @@ def test_a_ticket_is_created_once_and_then_updated(make_bridge, capsys):
     printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("ticket")]
     assert [line.split(":")[0] for line in printed] == ["ticket create", "ticket update"]
     assert "[acknowledged]" in printed[1]
+
+
+def bodies():
+    """What the primary channel was told, the newest last."""
+    return [json.loads(call.request.body)["lines"] for call in responses.calls]
+
+
+@responses.activate
+def test_the_page_of_a_cut_off_list_tells_how_many_are_hidden_and_what_it_follows(sent, clock):
+    responses.post(PRIMARY, status=200)
+    operations.resolve(sent, 1, LI)
+    operations.close(sent, 1, LI, "a cable")
+    clock.forward(minutes=1)
+    tell(sent, alert(starts=clock()), hidden=5)
+    tell(sent, alert(starts=clock()), hidden=37)
+    work(sent, times=2)
+    paged = next(lines for lines in bodies() if lines[0].startswith("INC-2 自"))
+    assert "上一次是 INC-1" in paged[0]
+    assert "来源隐藏了 5 条告警:拿到完整列表前不算恢复。" in paged, "as many as when it came into doubt"
+
+
+@responses.activate
+def test_the_page_that_tells_of_flapping_says_how_long_it_must_be_quiet(sent, clock):
+    responses.post(PRIMARY, status=200)
+    for _ in range(3):
+        clock.forward(seconds=10)
+        tell(sent, alert(starts=START + (clock() - START) - timedelta(seconds=10), ends=clock()))
+        tell(sent, alert(starts=clock()))
+        work(sent)
+    assert "反复触发:已重开 3 次,平静满 10 分钟才算恢复。" in bodies()[-1]
+    assert not any("反复触发" in line for line in bodies()[0])
+
+
+@responses.activate
+def test_the_page_of_a_storm_counts_its_alerts_and_names_the_commonest(sent):
+    responses.post(PRIMARY, status=200)
+    nodes = [
+        alert("NodeDown", starts=START, severity="warning", gateway="", service=f"s{n}") for n in range(40)
+    ]
+    tell(sent, *nodes, alert("DiskFull", starts=START, severity="warning", service="disks"))
+    stormy = next(n for n in range(2, 40) if read(sent, n).rule == "storm")
+    work(sent, times=8)
+    told = [lines[0] for lines in bodies() if f"INC-{stormy} " in lines[0]]
+    assert len(told) == 1
+    # 30 incidents of their own, as configured by default; 1 + 41 alerts in all
+    assert "共 12 条告警(NodeDown ×11, DiskFull)" in told[0]

@@ -218,3 +218,32 @@ def test_a_guard_never_trusts_a_partial_answer() -> None:
     with pytest.raises(PrometheusError) as caught:
         prometheus.holds(Outbound(), BASE, "up == 1")
     assert caught.value.kind == "partial"
+
+
+@responses.activate
+def test_its_own_alerts_are_read_without_external_labels() -> None:
+    captured("prom_alerts", "alerts")
+    found = prometheus.alerts(Outbound(), BASE)
+    assert [labels["alertname"] for labels, state in found if state == "pending"] == ["SlowPending"]
+    assert len(found) == 7
+    assert found[0][0]["gateway"] == "northpay"
+    assert "cluster" not in found[0][0]
+
+
+@responses.activate
+def test_a_store_without_rules_says_so_for_good() -> None:
+    captured("prom_err_404_path", "alerts")
+    with pytest.raises(PrometheusError) as error:
+        prometheus.alerts(Outbound(), BASE)
+    assert not error.value.retry
+
+
+@responses.activate
+def test_it_is_alive_when_it_answers_the_smallest_question() -> None:
+    captured("prom_query_scalar")
+    prometheus.alive(Outbound(), BASE)
+    responses.reset()
+    captured("prom_err_503_starting")
+    with pytest.raises(PrometheusError) as error:
+        prometheus.alive(Outbound(), BASE)
+    assert error.value.kind == "starting"

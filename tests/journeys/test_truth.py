@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, select, update
 
 from bridge import operations, placement, selfwatch
-from bridge.admission import Waiting, admit
+from bridge.admission import admit
+from bridge.hearing import Waiting
 from bridge.model import Notification, Priority, State, Status
 from bridge.store import incidents, sources
 from bridge.store.schema import alerts, quarantine
@@ -90,7 +91,7 @@ def test_a_cut_off_list_restores_nothing_before_the_full_list_is_known(bridge: B
     assert read(bridge).is_open
     assert kinds(bridge).count("held") == 1
     released = bridge.database.run(lambda c: placement.release_held(c, bridge, "main", clock()))
-    assert released == 1
+    assert [incident.name for incident in released] == ["INC-1"]
     assert read(bridge).status is Status.RESOLVED
 
 

@@ -37,7 +37,7 @@ def example(tmp_path: Path, families: Families) -> Config:
 
 
 def test_the_example_loads_with_its_secrets_provided(example: Config) -> None:
-    assert len(SECRET_FILES) == 6
+    assert len(SECRET_FILES) == 7
     assert example.known.default_policy == "page"
     assert [network.prefixlen for network in example.allow] == [16]
 

@@ -286,7 +286,8 @@ def test_many_labels_and_long_names() -> None:
     found = one(labels=labels)
     assert len(found.alerts[0].labels) == 500
     assert found.alerts[0].name == "A"
-    assert "rest was left out" in " ".join(found.flaws)
+    assert "rest stands in an annotation" in " ".join(found.flaws)
+    assert '"l4999": "v"' in found.alerts[0].annotations["labels_left_out"]
 
 
 def test_names_that_are_special_elsewhere() -> None:

@@ -52,7 +52,7 @@ def test_a_browsers_form_says_the_same_as_json() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"title": ""}, {"title": "  \n"}, {"title": 5}, {"title": "x", "priority": "P9"}, {"title": ["x"]}],
+    [{}, {"title": ""}, {"title": "  \n"}, {"title": None}, {"Title": "x"}],
     ids=str,
 )
 def test_what_is_no_report(fields: dict[str, Any]) -> None:
@@ -72,6 +72,20 @@ def test_ugly_text_is_kept_within_limits() -> None:
     assert alert.labels["client"] == "c" * 200
     assert len(alert.annotations["summary"]) == len(alert.annotations["description"]) == 20_000
     assert "\x00" not in "".join(alert.annotations.values())
+
+
+def test_only_a_title_is_needed_and_what_is_odd_is_noted() -> None:
+    body = json.dumps({"title": "x", "priority": "urgent", "client": ["a"], "service": 7, "reporter": None})
+    found = form.decode(form.Settings(), Delivery("form", body.encode(), {}, NOW))
+    (alert,) = found.alerts
+    assert alert.labels == {"alertname": "ReportedProblem", "title": "x", "client": '["a"]', "service": "7"}
+    assert alert.annotations["priority"] == "urgent"
+    assert len(found.flaws) == 3
+    assert report(title="x", priority=" p1 ").labels["priority"] == "P1"
+
+
+def test_a_report_with_half_a_surrogate_pair_or_a_line_break_is_read() -> None:
+    assert reported(b'{"title": "a\\ud800\nb"}').annotations["summary"] == "a\ufffd\nb"
 
 
 def test_two_people_who_report_different_things_are_not_one_alert() -> None:

@@ -60,7 +60,10 @@ def _spoil(connection: Any, site: Site) -> None:
     report = {"client": IMAGE, "month": "2026-10", "language": "en", "format": "html", "made_at": now}
     report |= {"path": "/nowhere", "sha256": "", "evidence": SCRIPT, "missing": [IMAGE], "seconds": 1.0}
     connection.execute(insert(reports).values(report))
-    add_quarantined(connection, "trace", "main", f"{SCRIPT}{OVERRIDE}", SCRIPT.encode() + b"\xff\x00", now)
+    raw = {"trace": "trace", "source": "main", "received_at": now, "kind": IMAGE, "content_type": SCRIPT}
+    raw |= {"reason": f"{SCRIPT}{OVERRIDE}", "body": SCRIPT.encode() + b"\xff\x00" + OVERRIDE.encode()}
+    add_quarantined(connection, **raw)
+    add_quarantined(connection, **raw, settled_at=now, outcome=f"dismissed by {IMAGE}: {SCRIPT}{OVERRIDE}")
 
 
 def _check(page: str) -> None:
@@ -241,8 +244,10 @@ def test_the_title_counts_what_burns(site: Site):
     assert "<title>(2 P1) Now · opsbridge</title>" in site.person().page("/")
 
 
-def test_filters_stand_in_the_address_and_follow_to_the_next_page(site: Site):
-    site.ingest(*(alert(gateway=f"g{number}") for number in range(60)))
+def test_filters_stand_in_the_address_and_follow_to_the_next_page(site: Site, clock):
+    for first in (0, 30):  # more than thirty in a minute would be a storm
+        site.ingest(*(alert(gateway=f"g{number}") for number in range(first, first + 30)))
+        clock.forward(minutes=2)
     visitor = site.person()
     page = visitor.page("/incidents?status=triggered&priority=P1&q=Payment&endpoint=x&_external=1")
     following = re.search(r'href="(/incidents\?[^"]*cursor=[^"]*)"', page)

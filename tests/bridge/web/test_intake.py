@@ -138,8 +138,11 @@ def test_one_bad_alert_does_not_stop_the_others(bridge, client):
     assert (answer.status_code, answer.json["new"]) == (200, 3)
     with bridge.database.reading() as connection:
         assert connection.execute(select(deliveries.c.flaws)).scalar_one() == [
-            "an alert without labels was left out"
+            "an alert without labels is kept in quarantine"
         ]
+        assert (
+            connection.execute(select(quarantine.c.body)).scalar_one() == b'{"labels": null, "startsAt": 7}'
+        )
 
 
 def test_a_body_over_the_limit_is_413_with_a_self_incident(make_bridge, request):

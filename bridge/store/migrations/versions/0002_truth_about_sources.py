@@ -20,6 +20,10 @@ def upgrade() -> None:
         table.add_column(sa.Column("receiver", sa.Text(), nullable=False, server_default=""))
         table.add_column(sa.Column("route_labels", Json(), nullable=False, server_default="{}"))
         table.add_column(sa.Column("fingerprints", Json(), nullable=False, server_default="[]"))
+    where = sa.text("hidden > 0")
+    op.create_index(
+        "ix_deliveries_cut_off", "deliveries", ["received_at"], sqlite_where=where, postgresql_where=where
+    )
     with op.batch_alter_table("quarantine") as table:
         table.add_column(sa.Column("kind", sa.String(40), nullable=False, server_default=""))
         table.add_column(sa.Column("content_type", sa.String(200), nullable=False, server_default=""))
@@ -112,6 +116,7 @@ def downgrade() -> None:
             table.drop_column(column)
         table.create_foreign_key("fk_alerts_delivery", "deliveries", ["delivery"], ["id"])
         table.create_foreign_key("fk_alerts_incident", "incidents", ["incident"], ["number"])
+    op.drop_index("ix_deliveries_cut_off", "deliveries")
     for name in ("settle_at", "muted_until"):
         op.drop_index(f"ix_incidents_{name}", "incidents")
     for name in ("follows", "held", "reopens", "flapping_at", "settle_at", "muted_until"):
