@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from bridge import correlation, placement
 from bridge.hearing import FOUND, Heard, Waiting, hear
-from bridge.joining import Placed
+from bridge.joining import Deliveries, Placed
 from bridge.metrics import program_version
 from bridge.model import Alert, Incident
 from bridge.store import alerts, sources
@@ -74,7 +74,7 @@ def _place(
     for index, delivery in enumerate(waiting):
         if delivery.notification.hidden:
             hidden[index] = delivery.notification.hidden
-    deliveries = placement.Deliveries(
+    deliveries = Deliveries(
         traces=[delivery.trace for delivery in waiting],
         route_labels=[delivery.notification.route_labels for delivery in waiting],
         hidden=hidden,

@@ -193,7 +193,7 @@ def _start(raw: Any, reading: Reading) -> datetime:
 
 
 def in_milliseconds(moment: datetime) -> datetime:
-    """A start as Alertmanager's API tells it, so that an episode found there and one delivered are the same."""
+    """A start as Alertmanager's API tells it: an episode found there and one delivered are the same."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 

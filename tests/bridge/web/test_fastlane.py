@@ -1,4 +1,4 @@
-"""The short way has one outcome, and whatever is unusual goes the long way and ends as it would without it."""
+"""The short way has one outcome; whatever is unusual goes the long way and ends as it would without it."""
 
 from __future__ import annotations
 
