@@ -56,6 +56,11 @@ def storm_key(client: str) -> str:
     return f"{STORM}, client={client}"
 
 
+def is_storm(incident: Incident) -> bool:
+    """Is it the incident of its client's storm, and not one of somebody's rule?"""
+    return incident.key == storm_key(incident.client)
+
+
 def placed(
     groups: Mapping[str, list[Member]], candidates: Candidates, terms: Terms, now: datetime
 ) -> list[Slot]:

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from bridge.admission import admit
+from bridge.admission import Outcome, admit, count
 from bridge.config.values import duration_text
 from bridge.hearing import Waiting
 from bridge.model import Alert, Notification
@@ -89,20 +89,19 @@ def tell_late(bridge: Bridge) -> int:
         if not due and _blindness(connection, configured) is None:
             return 0  # ticks that find nothing must not queue for the database
 
-    def work(connection: Connection) -> int:
+    def work(connection: Connection) -> list[Outcome]:
         late = {name: found for name, found in heartbeats.late(connection, now).items() if name in configured}
         for name in late:
             heartbeats.mark_late(connection, name, now)
         _settle_blindness(connection, configured)
         told = [_waiting(_late(found, configured[name], now), now) for name, found in late.items()]
-        if told:
-            admit(connection, told, bridge, now)
-        return len(told)
+        return admit(connection, told, bridge, now) if told else []
 
-    count = bridge.database.run(work, serial="intake")
-    if count:
-        log.warning("heartbeats are late", count=count)
-    return count
+    outcomes = bridge.database.run(work, serial="intake")
+    count(bridge, outcomes)
+    if outcomes:
+        log.warning("heartbeats are late", count=len(outcomes))
+    return len(outcomes)
 
 
 @dataclass(frozen=True)

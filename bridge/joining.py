@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 from bridge import correlation, members
 from bridge import incident as machine
 from bridge.correlation import Member, Slot, highest
-from bridge.episodes import Episode
 from bridge.maintenance import Window, all_muted_until
 from bridge.model import Alert, Change, Fact, Incident, Policy, Verdict
 from bridge.store import incidents
@@ -83,11 +82,11 @@ class Work:
         """The verdict's policy as configured now."""
         return self.bridge.config.policies.get(verdict.policy, Policy(name=""))
 
-    def muted(self, episodes: Iterable[Episode], client: str) -> datetime | None:
+    def muted(self, alerts: Iterable[Alert], client: str) -> datetime | None:
         """Until when maintenance mutes all of these; None when one of them may page."""
         if not self.windows:
             return None
-        return all_muted_until(self.windows, (e.alert.labels for e in episodes), client, self.now)
+        return all_muted_until(self.windows, (alert.labels for alert in alerts), client, self.now)
 
 
 def open_(work: Work, slot: Slot, follows: int | None) -> None:
@@ -115,7 +114,7 @@ def open_(work: Work, slot: Slot, follows: int | None) -> None:
         change = replace(
             change, incident=replace(change.incident, settle_at=now + config.intake.storm.within)
         )
-    muted = work.muted((episode for episode, _, _ in slot.episodes), verdict.client)
+    muted = work.muted((episode.alert for episode, _, _ in slot.episodes), verdict.client)
     if change.incident.firing == 0 and not hidden:
         # It came and went before we heard of it: kept as an incident, but nobody is woken for it.
         over = machine.resolve(
@@ -153,7 +152,7 @@ def join(work: Work, found: Incident, slot: Slot | None, turn: Turns) -> None:
     new = slot.episodes if slot else []
     joined = [episode.alert for episode, _, _ in new] + turn.revived
     fires = any(alert.ends_at is None for alert in joined)
-    muted = work.muted((e for e, _, _ in new), found.client) if fires and new and not turn.revived else None
+    muted = work.muted(joined, found.client) if fires else None
     change = Change(incident=found)
     if fires and not found.is_open:
         change = members.fires_again(found, flapping, now)
@@ -169,7 +168,8 @@ def join(work: Work, found: Incident, slot: Slot | None, turn: Turns) -> None:
         change = machine.then(change, members.flapped(found, moved, flapping, now))
     if turn.held_back:
         change = machine.then(change, members.held_back(change.incident, turn.held_back, now))
-    if slot and slot.because and correlation.is_storm(found) and change.incident.is_open:
+    takes_in = change.incident.is_open and change.incident.flapping_at is None
+    if slot and slot.because and correlation.is_storm(found) and takes_in:
         settle_at = now + work.bridge.config.intake.storm.within
         change = replace(change, incident=replace(change.incident, settle_at=settle_at))
     if fires:
@@ -193,7 +193,7 @@ def _told(
 ) -> Change:
     """Page what has to be paged now, unless planned maintenance is the reason for it."""
     due = change.incident.escalate_at
-    news = due is not None and due <= now and found.escalate_at != due
+    news = due is not None and found.escalate_at != due
     if muted and news:
         return members.mute(change, muted, now)
     if muted:

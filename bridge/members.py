@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from bridge import incident as machine
 from bridge.incident import CLOCK, TRIAGE
 from bridge.model import Alert, Change, Fact, Incident, State, Status
+from bridge.text import one_line
 
 # A storm that takes in alerts for longer than this is no storm but the weather.
 LONGEST_STORM = timedelta(hours=1)
@@ -109,7 +110,7 @@ def settle(incident: Incident, now: datetime) -> Change:
 
 def hold(incident: Incident, hidden: int, now: datetime) -> Change:
     """Its source cut alerts off: the quiet of those that are listed proves nothing."""
-    if incident.held:
+    if incident.held or not incident.is_open:
         return Change(incident=incident)
     text = f"the source cut {hidden} alerts off: not restored before its full list is known"
     fact = Fact(at=now, kind="held", by=TRIAGE, text=text, data={"hidden": hidden})
@@ -141,11 +142,12 @@ def mute(change: Change, until: datetime, now: datetime) -> Change:
 
 
 def unmute(incident: Incident, now: datetime) -> Change:
-    """The window is over: what still fires is paged now, and its clocks start now."""
+    """The window is over: what is not known to be over is paged now, and its clocks start now."""
     after = replace(incident, muted_until=None)
     fact = Fact(at=now, kind="unmuted", by=CLOCK, text="maintenance is over")
     change = Change(incident=after, facts=(fact,))
-    if after.status is not Status.TRIGGERED or after.firing == 0:
+    quiet = after.firing == 0 and after.flapping_at is None and not after.held
+    if after.status is not Status.TRIGGERED or quiet:
         return change
     again = machine.new_round(after, now) if after.policy.steps else after
     return replace(change, incident=again)
@@ -172,7 +174,8 @@ def storm_takes(incident: Incident, now: datetime) -> bool:
 def members_fact(kind: str, alerts: Sequence[Alert], now: datetime, because: str = "") -> Fact:
     """One line for however many alerts; the alerts themselves are stored with the incident."""
     names = Counter(alert.name for alert in alerts)
-    text = ", ".join(name if count == 1 else f"{name} ×{count}" for name, count in names.most_common(5))
+    most = [(one_line(name, 100), count) for name, count in names.most_common(5)]
+    text = ", ".join(name if count == 1 else f"{name} ×{count}" for name, count in most)
     if len(names) > 5:
         text += f" and {len(names) - 5} other names"
     data: dict[str, object] = {"count": len(alerts)}

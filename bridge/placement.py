@@ -30,9 +30,10 @@ def place(
     now: datetime,
 ) -> Placed:
     """Join or open incidents for new episodes, tell incidents what ended."""
-    windows = maintenance.active(connection, now) if groups else ()
-    work = Work(connection, bridge, deliveries, windows, Placed(groups), now)
     turns = _turns(changed, deliveries)
+    may_page = groups or any(turn.revived for turn in turns.values())
+    windows = maintenance.active(connection, now) if may_page else ()
+    work = Work(connection, bridge, deliveries, windows, Placed(groups), now)
     candidates = _candidates(connection, groups, bridge, now)
     terms = correlation.Terms(bridge.config.known.needs, bridge.config.intake.storm.incidents)
     slots = correlation.placed(groups, candidates, terms, now)

@@ -100,7 +100,10 @@ def test_alerts_take_the_route_that_is_promised(labels: list[str], receivers: st
 
 def test_no_alert_is_cut_off_redirected_or_sent_without_a_token_on_its_way() -> None:
     hooks = webhooks()
-    assert [hook["url"].split("8080")[1] for hook in hooks] == ["/ingest/alertmanager/main"]
+    assert [hook["url"].split("8080")[1] for hook in hooks] == [
+        "/ingest/alertmanager/main",
+        "/heartbeat/watchdog",
+    ]
     for hook in hooks:
         assert hook["max_alerts"] == 0
         assert hook["http_config"]["follow_redirects"] is False

@@ -9,35 +9,31 @@ from pathlib import Path
 import pytest
 
 from bridge import registry
+from bridge.cases import judge
 from bridge.config import Config, load
+from bridge.config.cases import beside, read_cases
 from bridge.model import Alert, Verdict
 from bridge.sources import Delivery
 from bridge.triage import decide
-from tests.alert_rules.rule_files import ALERTS, EXPECTED, RULES, Expected
+from tests.alert_rules.rule_files import ALERTS, EXPECTED, Expected
 
 CAPTURED = Path(__file__).parents[1] / "fixtures" / "alertmanager"
 NOW = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
 # What Grafana and other people's rule files send under these names; no rule file here has them.
-FROM_ELSEWHERE = {"PrometheusDown", "AlertmanagerDown", "DatasourceNoData", "DatasourceError"}
-CLIENTS = ", ".join(sorted({f"{e.labels['client']}: {{name: X}}" for e in EXPECTED} | {"acme: {name: X}"}))
-CONFIG = f"""
-url: https://bridge.test
-database: sqlite:///bridge.db
-sources: {{main: {{type: alertmanager}}}}
-clients: {{{CLIENTS}}}
-priorities: {{P1: {{respond: 10m}}, P2: {{plan: 24h}}, P3: {{page: false}}}}
-triage: [{RULES / "triage.yml"}]
-policies: {{page: {{steps: [{{after: 0m, notify: [mail]}}]}}}}
-channels: {{mail: {{type: console}}}}
-"""
+FROM_ELSEWHERE = {
+    "HeartbeatLate",
+    "PrometheusDown",
+    "AlertmanagerDown",
+    "DatasourceNoData",
+    "DatasourceError",
+}
+CONFIG = Path(__file__).parent / "bridge.yml"
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
-    file = tmp_path_factory.mktemp("triage") / "bridge.yml"
-    file.write_text(CONFIG, "utf-8")
+def config() -> Config:
     families = (registry.sources, registry.channels, registry.trackers, registry.actions)
-    return load(file, {family.name: family.settings() for family in families}, {})
+    return load(CONFIG, {family.name: family.settings() for family in families}, {})
 
 
 def verdicts(name: str, config: Config) -> list[Verdict]:
@@ -154,3 +150,9 @@ def test_every_alert_name_in_it_exists(config: Config) -> None:
     for pattern in named:
         for name in pattern.split("|"):
             assert any(re.fullmatch(name, alert) for alert in known), name
+
+
+def test_the_cases_beside_the_rules_hold_and_reach_every_rule(config: Config) -> None:
+    found = judge(read_cases([beside(file) for file in config.rule_files]), config.known)
+    assert (found.failures, found.not_covered) == ((), ())
+    assert found.cases >= len(config.known.rules)
