@@ -22,13 +22,14 @@ setup-test:
 test: setup-test ## every test but the long ones
 	$(BIN)/pytest -m "not long" $(ARGS)
 
-check: setup-test ## format, lint, types, import rules, promtool, docs
+check: setup-test ## format, lint, types, import rules, promtool, triage cases, docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config setup.cfg
-	promtool check rules $(filter-out alert_rules/triage.yml,$(wildcard alert_rules/*.yml))
+	promtool check rules $(filter-out alert_rules/triage.%,$(wildcard alert_rules/*.yml))
 	promtool test rules $(wildcard alert_rules/tests/*.yml)
+	$(BIN)/bridge --config tests/alert_rules/bridge.yml triage test
 	$(BIN)/pytest -q tests/docs
 
 format: setup-test ## format and mend what can be mended by itself
@@ -37,7 +38,7 @@ format: setup-test ## format and mend what can be mended by itself
 
 bench: setup-test ## side-by-side benchmarks; each prints ratios
 	@deploy/install.sh packages bench
-	$(BIN)/python bench/ingest.py
+	$(BIN)/python bench/ingest.py; ingest=$$?; $(BIN)/python bench/storm.py && exit $$ingest
 
 faults: setup-test ## kill -9 under load and what else takes minutes
 	$(BIN)/pytest -m long tests/faults $(ARGS)

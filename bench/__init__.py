@@ -1,0 +1,1 @@
+"""Side-by-side benchmarks. Every figure that counts is a ratio of two measurements of one run."""
