@@ -37,6 +37,7 @@ _COLUMNS = (
     "last_seen",
     "occurrences",
 )
+_MAYBE = frozenset({"ends_at"})
 _READ = (
     "SELECT id, fingerprint, starts_at, ends_at, inferred, state, labels, annotations, link, incident, "
     "undated, held_by FROM alerts WHERE source = {m} AND {among} AND (ends_at IS NULL OR starts_at >= {m} "
@@ -83,13 +84,13 @@ def add(
 ) -> None:
     """Insert episodes: each with its incident, what was decided, and the delivery that told it first."""
     moment, encode, flag = bulk.moment(connection), _encoder.encode, bulk.flag(connection)
-    seen, no, yes = moment(now), flag(value=False), flag(value=True)
+    seen, no, yes, none = moment(now), flag(value=False), flag(value=True), bulk.nothing(connection)
     rows = [
         (
             alert.source,
             alert.fingerprint,
             moment(alert.starts_at),
-            None if alert.ends_at is None else moment(alert.ends_at),
+            none if alert.ends_at is None else moment(alert.ends_at),
             yes if episode.inferred else no,
             _RESOLVED if alert.ends_at is not None else alert.standing._value_,
             encode(alert.labels).decode(),
@@ -109,7 +110,7 @@ def add(
         for episode, index, verdict in told
         for alert in (episode.alert,)
     ]
-    bulk.insert(connection, alerts, _COLUMNS, rows)
+    bulk.insert(connection, alerts, _COLUMNS, rows, _MAYBE)
 
 
 def touch(connection: Connection, repeated: Sequence[Episode], now: datetime) -> None:
