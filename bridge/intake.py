@@ -20,7 +20,7 @@ from bridge.wiring import Bridge
 
 log = structlog.get_logger(__name__)
 
-MOST_ALERTS = 4_000
+MOST_ALERTS = 20000
 MOST_WAITING = 2_000
 PATIENCE = 4.0
 _CLOSED = None

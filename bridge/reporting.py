@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
@@ -20,8 +20,9 @@ from bridge.store.outbox import Task
 from bridge.store.schema import deliveries, reports, tasks
 from bridge.wiring import Bridge
 from health_report.facts import FailoverRecord, IncidentRecord
-from health_report.report import Built, Request
-from health_report.report import build as build_report
+
+if TYPE_CHECKING:
+    from health_report.report import Built
 
 Progress = Callable[[str, int, int], None]
 MADE_UP_FOR = timedelta(days=3)
@@ -49,6 +50,10 @@ def build(
         raise NoSuchClient(f"there is no client {client!r}; there are {known}")
     language = language or settings.language
     started = time.monotonic()
+    # Drawing needs 50 MB that a process which only takes alerts should not hold.
+    from health_report.report import Request  # noqa: PLC0415
+    from health_report.report import build as build_report  # noqa: PLC0415
+
     request = Request(
         client=client,
         client_name=settings.name,

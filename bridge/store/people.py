@@ -23,8 +23,9 @@ ROLES = ("admin", "responder", "viewer", "client")
 MOST_FAILURES = 10
 FAILURE_WINDOW = timedelta(minutes=15)
 _hasher = argon2.PasswordHasher()
-# Compared with when the user does not exist, so that both answers take the same time.
-_NOBODY = _hasher.hash(secrets.token_urlsafe(16))
+# Compared with when the user does not exist, so that both answers take the same time. Made once of random
+# text that nobody kept: making it at each start would hold 64 MB for a moment.
+_NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$obmmHMMxLwZzE1iqDfEGmg$hQrjth+bBbgpJXxjVfYxN30/94UVzLmcaIymd6Qpaao"
 _UNUSABLE = "!"
 
 
@@ -86,12 +87,13 @@ def check_password(connection: Connection, name: str, password: str) -> User | N
     row = connection.execute(
         select(users).where(users.c.name == name, users.c.disabled_at.is_(None))
     ).one_or_none()
-    stored = row.password if row is not None and row.password != _UNUSABLE else _NOBODY
+    known = row is not None and row.password != _UNUSABLE
+    stored = row.password if row is not None and known else _NOBODY
     try:
         _hasher.verify(stored, password)
     except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
         return None
-    return _user(row) if row is not None and stored is not _NOBODY else None
+    return _user(row) if row is not None and known else None
 
 
 def too_many_failures(connection: Connection, subject: str, now: datetime) -> bool:
