@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bridge.commands import data, failovers, incidents, people, reports, rules, serve
+from bridge.commands import data, failovers, incidents, people, quarantine, reports, rules, serve, triage
 from bridge.metrics import program_version
 
 
@@ -26,7 +26,7 @@ def main(context: click.Context, config_file: Path) -> None:
     context.obj = config_file
 
 
-for group in (serve, rules, incidents, failovers, reports, people, data):
+for group in (serve, rules, triage, quarantine, incidents, failovers, reports, people, data):
     for command in group.COMMANDS:
         main.add_command(command)
 

@@ -18,6 +18,7 @@ from bridge.admission import Outcome, admit, count
 from bridge.config.values import duration_text
 from bridge.hearing import Waiting
 from bridge.model import Alert, Notification
+from bridge.sources.heartbeat import FINGERPRINT, over
 from bridge.store import heartbeats, sources
 from bridge.store.heartbeats import Heartbeat
 from bridge.wiring import Bridge
@@ -25,7 +26,6 @@ from bridge.wiring import Bridge
 log = structlog.get_logger(__name__)
 
 NAME = "HeartbeatLate"
-FINGERPRINT = "heartbeat"
 _CAUSE = "heartbeat "
 # After a start: so long, and its grace, a heartbeat gets to be heard that fell due while nobody listened.
 MOST_PATIENCE = timedelta(minutes=10)
@@ -55,13 +55,12 @@ def expect(bridge: Bridge) -> None:
     if known.keys() == due.keys():
         return
 
-    def work(connection: Connection) -> None:
+    def work(connection: Connection) -> list[Outcome]:
         gone = heartbeats.expect(connection, due).values()
-        over = [_waiting(_over(found.name, now), now) for found in gone if found.late_since]
-        if over:
-            admit(connection, over, bridge, now)
+        told = [_waiting(over(found.name, now), now) for found in gone if found.late_since]
+        return admit(connection, told, bridge, now) if told else []
 
-    bridge.database.run(work, serial="intake")
+    count(bridge, bridge.database.run(work, serial="intake"))
 
 
 def excuse(bridge: Bridge) -> None:
@@ -174,10 +173,6 @@ def _late(found: Heartbeat, settings: Any, now: datetime) -> Alert:
             "description": detail,
         },
     )
-
-
-def _over(name: str, now: datetime) -> Alert:
-    return Alert(source=name, fingerprint=FINGERPRINT, starts_at=now, ends_at=now, undated=True)
 
 
 def _written(moment: datetime) -> str:

@@ -14,6 +14,7 @@ from bridge import incident as machine
 from bridge.correlation import Member, Slot, highest
 from bridge.maintenance import Window, all_muted_until
 from bridge.model import Alert, Change, Fact, Incident, Policy, Verdict
+from bridge.selfwatch import SOURCE
 from bridge.store import incidents
 from bridge.triage import decide
 from bridge.wiring import Bridge
@@ -31,6 +32,10 @@ class Deliveries:
     traces: Sequence[str]
     route_labels: Sequence[Mapping[str, str]]
     hidden: Mapping[int, int]
+
+    def cut_off(self, index: int, alert: Alert) -> int:
+        """How many alerts were cut off where this one was told; what opsbridge itself says is whole."""
+        return self.hidden.get(index, 0) if alert.source != SOURCE else 0
 
 
 @dataclass
@@ -107,7 +112,7 @@ def open_(work: Work, slot: Slot, follows: int | None) -> None:
     )
     trace = {**change.facts[0].data, "trace": work.deliveries.traces[index]}
     change = replace(change, facts=(replace(change.facts[0], data=trace), *change.facts[1:]))
-    hidden = max(work.deliveries.hidden.get(i, 0) for _, i, _ in slot.episodes)
+    hidden = max(work.deliveries.cut_off(i, episode.alert) for episode, i, _ in slot.episodes)
     if hidden:
         change = machine.then(change, members.hold(change.incident, hidden, now))
     if correlation.is_storm(change.incident):
@@ -158,7 +163,7 @@ def join(work: Work, found: Incident, slot: Slot | None, turn: Turns) -> None:
         change = members.fires_again(found, flapping, now)
     if fires and new:
         change = _risen(work, change, found, highest(verdict for _, _, verdict in new))
-    hidden = max([turn.hidden, *(work.deliveries.hidden.get(index, 0) for _, index, _ in new)])
+    hidden = max([turn.hidden, *(work.deliveries.cut_off(i, episode.alert) for episode, i, _ in new)])
     if hidden:
         change = machine.then(change, members.hold(change.incident, hidden, now))
     because = slot.because if slot else ""

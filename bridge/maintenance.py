@@ -106,6 +106,11 @@ def made(
         by=by,
         created_at=now,
     )
+    _check(window, now)
+    return window
+
+
+def _check(window: Window, now: datetime) -> None:
     if not window.name:
         raise BadWindow("name: say in a few words what is done")
     if not window.client and not window.match:
@@ -113,7 +118,7 @@ def made(
             "match: without a client and without a matcher it would mute everything of everybody; "
             'if that is meant, write alertname=~".*"'
         )
-    if not SHORTEST.total_seconds() <= seconds <= LONGEST.total_seconds():
+    if not SHORTEST.total_seconds() <= window.seconds <= LONGEST.total_seconds():
         raise BadWindow("length: a window lasts from 1 minute to 30 days")
     if abs(window.starts_at - now) > _FAR:
         raise BadWindow("starts_at: more than two years from now")
@@ -121,7 +126,6 @@ def made(
         _check_rule(window)
     if following(window, now) is None:
         raise BadWindow("starts_at: the window would be over already")
-    return window
 
 
 def occurrences(

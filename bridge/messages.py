@@ -20,6 +20,7 @@ from bridge.model import Clock, ClockState, Incident, Message
 from bridge.text import one_line, visible
 
 LONGEST_LINE = 2000
+_NAMES_TOLD = 3
 REASONS = ("page", "resolved", "at_risk", "breached", "failover", "test")
 
 
@@ -32,7 +33,11 @@ def assets(*parts: str) -> Path:
 
 @dataclass(frozen=True)
 class Story:
-    """What is known about an incident at the moment somebody is told."""
+    """What is known about an incident at the moment somebody is told.
+
+    `names` are the alerts of a storm by name, the commonest first, and empty for every other incident.
+    `quiet` is how long a flapping incident must be quiet; `hidden` how many alerts its source cut off.
+    """
 
     incident: Incident
     client: str
@@ -42,6 +47,9 @@ class Story:
     clocks: Sequence[Clock] = ()
     failovers: Sequence[str] = ()
     missed: int = 0
+    names: Sequence[tuple[str, int]] = ()
+    quiet: timedelta = timedelta()
+    hidden: int = 0
 
 
 def compose(
@@ -122,7 +130,20 @@ def _told(story: Story, language: str, now: datetime) -> dict[str, Any]:
         "failovers": [one_line(line, 300) for line in story.failovers],
         "newest": one_line(story.failovers[-1], 90) if story.failovers else "",
         "missed": story.missed,
+        "names": _commonest(story.names, language),
+        "quiet": _span(story.quiet, language),
+        "hidden": story.hidden,
     }
+
+
+def _commonest(names: Sequence[tuple[str, int]], language: str) -> str:
+    """A storm in a few words: NodeDown ×30, DiskFull ×5, 2 other names."""
+    told = [(one_line(name, 60), count) for name, count in names[:_NAMES_TOLD]]
+    parts = [name if count == 1 else f"{name} ×{count}" for name, count in told]
+    more = len(names) - _NAMES_TOLD
+    if more > 0:
+        parts.append(f"另有 {more} 种" if language == "zh" else f"{more} other name{'s' if more > 1 else ''}")
+    return ", ".join(parts)
 
 
 def _first(*texts: str | None, limit: int = 120) -> str:

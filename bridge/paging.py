@@ -12,6 +12,7 @@ from sqlalchemy import Connection, insert
 
 from bridge import messages, registry
 from bridge.config.settings import Budget
+from bridge.correlation import is_storm
 from bridge.delivery import DeliveryError
 from bridge.model import Actor, Fact, Incident, Receipt, Status, Ticket
 from bridge.store import history, incidents, outbox
@@ -22,6 +23,8 @@ from bridge.wiring import Bridge
 log = structlog.get_logger(__name__)
 
 TRIES_BEFORE_NEXT = 3
+# A storm is no one alert's story; its own title is English.
+_STORM = {"summary_zh": "告警风暴"}
 _OUTCOMES = {
     "en": {
         "done": "standby switched and verified",
@@ -120,18 +123,30 @@ def _story(bridge: Bridge, task: Task) -> messages.Story:
         count = history.alert_counts(connection, [number])[number]
         sample = history.alerts_of(connection, number, limit=1)
         runs = history.failovers_of(connection, [number])
+        storm = is_storm(incident)
+        names = history.alert_names(connection, number) if storm else ()
+        hidden = _hidden(connection, incident)
     client = bridge.config.clients.get(incident.client)
     words = _OUTCOMES[task.data["language"]]
     return messages.Story(
         incident=incident,
         client=client.name if client else incident.client,
         alerts=count,
-        labels=sample[0].labels if sample else {},
-        annotations=sample[0].annotations if sample else {},
+        labels=sample[0].labels if sample and not storm else {},
+        annotations=_STORM if storm else sample[0].annotations if sample else {},
         clocks=_wanted(clocks, task.data),
         failovers=[f"{run.plan}: {words[run.state]} ({run.detail})" for run in runs if run.state in words],
         missed=int(task.data.get("missed", 0)),
+        names=names,
+        quiet=bridge.config.intake.flapping.quiet,
+        hidden=hidden,
     )
+
+
+def _hidden(connection: Connection, incident: Incident) -> int:
+    """How many alerts the source of an incident in doubt said it cut off; 0 for every other incident."""
+    held = incidents.facts_of(connection, incident.number, ("held",)) if incident.held else ()
+    return int(held[-1].data.get("hidden", 0)) if held else 0
 
 
 def _wanted(clocks: list[Any], data: Mapping[str, Any]) -> list[Any]:

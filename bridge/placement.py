@@ -76,7 +76,7 @@ def _turns(changed: Sequence[Changed], deliveries: Deliveries) -> dict[int, Turn
         if after.incident is None:
             continue
         turn = found.setdefault(after.incident, Turns())
-        turn.hidden = max(turn.hidden, deliveries.hidden.get(index, 0))
+        turn.hidden = max(turn.hidden, deliveries.cut_off(index, after.alert))
         if before.firing and not after.firing:
             turn.ended.append(after.alert)
         elif after.firing and not before.firing:

@@ -95,11 +95,18 @@ def look_due(bridge: Bridge) -> bool:
         for name, settings in askable.items()
         if _due(states.get(name), due_before, cut_off.get(name))
     ]
-    for name in bridge.config.sources:
-        bridge.metrics.source_blind.labels(name).set(name in states and states[name].blind_since is not None)
+    _show_blind(bridge, states)
     _withdraw(bridge, [state for state in states.values() if state.name not in askable])
     found = _look_at(looks, due_before)
     return any(outcome.tasks for each in found.values() for outcome in each.outcomes)
+
+
+def _show_blind(bridge: Bridge, states: Mapping[str, SourceState]) -> None:
+    gauge, configured = bridge.metrics.source_blind, bridge.config.sources
+    for name in configured:
+        gauge.labels(name).set(name in states and states[name].blind_since is not None)
+    for name in states.keys() - configured.keys():
+        gauge.remove(name)  # nobody could ever end the alert on a source that is gone
 
 
 def _askable(bridge: Bridge) -> list[tuple[str, SourceSettings]]:
@@ -156,9 +163,6 @@ def _one(each: _Look, due_before: datetime | None) -> _Found | None:
     if answers.failures:
         log.warning("not all answered", source=name, failures=answers.failures)
     _count(each, found)
-    admission.count(each.bridge, found.outcomes)
-    for incident in found.restored:
-        each.bridge.metrics.restored(incident)
     return found
 
 
@@ -253,13 +257,14 @@ def _withdraw(bridge: Bridge, states: Collection[SourceState]) -> None:
     for state in states:
         if not {SILENT, FIRST_FAILURE, NO_PROMETHEUS}.isdisjoint(state.causes):
 
-            def work(connection: Connection, name: str = state.name) -> None:
+            def work(connection: Connection, name: str = state.name) -> list[Outcome]:
                 now = bridge.now()
-                if sources.seeing(connection, name, SILENT, FIRST_FAILURE, NO_PROMETHEUS):
-                    told = _self_alert(name, "it is no longer looked at", now, ends=True)
-                    admission.admit(connection, [_waiting(told, now)], bridge, now)
+                if not sources.seeing(connection, name, SILENT, FIRST_FAILURE, NO_PROMETHEUS):
+                    return []
+                told = _self_alert(name, "it is no longer looked at", now, ends=True)
+                return admission.admit(connection, [_waiting(told, now)], bridge, now)
 
-            bridge.database.run(work, serial="intake")
+            admission.count(bridge, bridge.database.run(work, serial="intake"))
 
 
 def _waiting(notification: Notification, now: datetime) -> Waiting:
@@ -267,13 +272,9 @@ def _waiting(notification: Notification, now: datetime) -> Waiting:
 
 
 def _count(each: _Look, found: _Found) -> None:
-    metrics, config = each.bridge.metrics, each.bridge.config
     for kind, number in (found.findings.outcomes if found.findings else {}).items():
-        metrics.reconciled.labels(each.name, kind).inc(number)
+        each.bridge.metrics.reconciled.labels(each.name, kind).inc(number)
         log.info("reconciled", source=each.name, outcome=kind, alerts=number)
-    for outcome in found.outcomes:
-        for incident in outcome.restored:
-            metrics.restored(incident)
-        for incident in outcome.opened:
-            service = incident.service if incident.service in config.services else "other"
-            metrics.opened.labels(incident.priority, incident.client, service).inc()
+    admission.count(each.bridge, found.outcomes)
+    for incident in found.restored:
+        each.bridge.metrics.restored(incident)

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Connection
 
 from bridge import selfwatch
-from bridge.admission import admit
+from bridge.admission import Outcome, admit, count
 from bridge.config import Config, ConfigError, Problem, tree
 from bridge.hearing import Waiting
 from bridge.store import alerts
@@ -59,7 +59,8 @@ def reload(bridge: Bridge, trace: str) -> Reloaded:
 def started(bridge: Bridge, trace: str) -> None:
     """A process that starts has read the files: what an earlier one rejected is repaired."""
     try:
-        bridge.database.run(lambda c: _all_clear(c, bridge, bridge.now(), trace), serial="intake")
+        over = bridge.database.run(lambda c: _all_clear(c, bridge, bridge.now(), trace), serial="intake")
+        count(bridge, over)
     except Unavailable as error:
         log.warning("an old rejection of the configuration stays open", error=str(error))
 
@@ -79,15 +80,16 @@ def _put_in_force(bridge: Bridge, config: Config, trace: str) -> None:
     """Swap in intake's turn, so that no admission decides half by the old rules and half by the new."""
     before = bridge.config
 
-    def work(connection: Connection) -> None:
+    def work(connection: Connection) -> list[Outcome]:
         bridge.use(config)
-        _all_clear(connection, bridge, bridge.now(), trace)
+        return _all_clear(connection, bridge, bridge.now(), trace)
 
     try:
-        bridge.database.run(work, serial="intake")
+        over = bridge.database.run(work, serial="intake")
     except BaseException:
         bridge.use(before)
         raise
+    count(bridge, over)
 
 
 def _tell(bridge: Bridge, error: ConfigError, trace: str) -> None:
@@ -106,15 +108,16 @@ def _tell(bridge: Bridge, error: ConfigError, trace: str) -> None:
         now,
     )
     try:
-        bridge.database.run(
+        opened = bridge.database.run(
             lambda connection: admit(connection, [Waiting(trace, told, now, 0, "")], bridge, now),
             serial="intake",
         )
+        count(bridge, opened)
     except Unavailable as unavailable:
         log.warning("no incident tells of the rejection", error=str(unavailable))
 
 
-def _all_clear(connection: Connection, bridge: Bridge, now: datetime, trace: str) -> None:
+def _all_clear(connection: Connection, bridge: Bridge, now: datetime, trace: str) -> list[Outcome]:
     """End the alert of a rejection, if it stands."""
     over = selfwatch.notification(
         ALERT,
@@ -124,8 +127,9 @@ def _all_clear(connection: Connection, bridge: Bridge, now: datetime, trace: str
         ends=True,
     )
     alert = over.alerts[0]
-    if alerts.firing(connection, (alert.source, alert.fingerprint)):
-        admit(connection, [Waiting(trace, over, now, 0, "")], bridge, now)
+    if not alerts.firing(connection, (alert.source, alert.fingerprint)):
+        return []
+    return admit(connection, [Waiting(trace, over, now, 0, "")], bridge, now)
 
 
 def _after_restart(before: Config, after: Config) -> tuple[str, ...]:

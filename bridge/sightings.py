@@ -43,7 +43,6 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     standing: State
     held_by: str
     absent_since: datetime | None
-    first_seen: datetime
     last_seen: datetime
 
 

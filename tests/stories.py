@@ -7,7 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from bridge.admission import Outcome, Waiting, admit
+from bridge.admission import Outcome, admit
+from bridge.hearing import Waiting
 from bridge.model import Actor, Alert, Incident, Notification
 from bridge.store import incidents
 from bridge.store.schema import alerts, tasks

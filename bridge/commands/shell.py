@@ -14,10 +14,12 @@ import msgspec
 
 from bridge.config import Config, ConfigError
 from bridge.failover import NoSuchPlan
+from bridge.incident import NotAllowed
 from bridge.reporting import NoSuchClient
 from bridge.store.database import Conflict, Unavailable, schema_problem
 from bridge.store.incidents import NoSuchIncident
 from bridge.store.people import NoSuchUser
+from bridge.store.quarantine import NoSuchBody
 from bridge.wiring import Bridge, read_config, wire
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -75,10 +77,12 @@ def answers_in_words(command: Command) -> Command:
         try:
             return command(*args, **kwargs)
         except (
+            NoSuchBody,
             NoSuchClient,
             NoSuchIncident,
             NoSuchPlan,
             NoSuchUser,
+            NotAllowed,
             Unavailable,
             Conflict,
             ValueError,

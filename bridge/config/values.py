@@ -30,10 +30,12 @@ class Duration(timedelta):
 
 
 def duration_text(length: timedelta) -> str:
-    """The shortest Prometheus spelling of a duration: 5400 s -> `1h30m`."""
+    """A duration as people write it for Prometheus: 5400 s -> `1h30m`, 400 days stay days."""
     rest = round(length.total_seconds())
+    if rest and rest % _SECONDS["w"] == 0:
+        return f"{rest // _SECONDS['w']:.0f}w"
     text = ""
-    for unit in ("w", "d", "h", "m", "s"):
+    for unit in ("d", "h", "m", "s"):
         count, rest = divmod(rest, int(_SECONDS[unit]))
         text += f"{count}{unit}" if count else ""
     return text or "0s"

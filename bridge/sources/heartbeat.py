@@ -8,9 +8,12 @@ import msgspec
 
 from bridge.config.settings import SourceSettings
 from bridge.config.values import Duration
-from bridge.model import Notification, Priority
+from bridge.model import Alert, Notification, Priority
 from bridge.registry import sources
 from bridge.sources import Delivery
+
+# The one series of each heartbeat: its silence.
+FINGERPRINT = "heartbeat"
 
 
 class Settings(SourceSettings, frozen=True, kw_only=True):
@@ -38,3 +41,8 @@ def decode(settings: Settings, delivery: Delivery) -> Notification:
     """A dead man's switch: that something was posted is all that counts."""
     del settings
     return Notification(source=delivery.source, alerts=(), beats=(delivery.source,))
+
+
+def over(name: str, now: datetime) -> Alert:
+    """The end of a silence: heard again, or no longer expected."""
+    return Alert(source=name, fingerprint=FINGERPRINT, starts_at=now, ends_at=now, undated=True)

@@ -94,9 +94,9 @@ def event(body: bytes) -> Mapping[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def routing_key(body: bytes) -> str:
+def routing_key(told: Mapping[str, Any]) -> str:
     """What the event says it belongs to; empty when it does not say so."""
-    found = (event(body) or {}).get("routing_key")
+    found = told.get("routing_key")
     return found if isinstance(found, str) else ""
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Select, delete, insert, select, update
 
 from bridge.store.schema import heartbeats
+
+_ALL = select(heartbeats).order_by(heartbeats.c.name)
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,8 +25,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
 
 def every(connection: Connection) -> dict[str, Heartbeat]:
     """All expected heartbeats by name."""
-    rows = connection.execute(select(heartbeats).order_by(heartbeats.c.name))
-    return {row.name: Heartbeat(**row._mapping) for row in rows}  # noqa: SLF001  # SQLAlchemy's public name
+    return _by_name(connection, _ALL)
 
 
 def expect(connection: Connection, due: Mapping[str, datetime]) -> dict[str, Heartbeat]:
@@ -56,11 +58,8 @@ def beat(connection: Connection, name: str, at: datetime, due_at: datetime) -> d
 
 def late(connection: Connection, now: datetime) -> dict[str, Heartbeat]:
     """Those that are due and not yet marked late, by name."""
-    return {
-        name: found
-        for name, found in every(connection).items()
-        if found.due_at <= now and found.late_since is None
-    }
+    due = _ALL.where(heartbeats.c.due_at <= now, heartbeats.c.late_since.is_(None))
+    return _by_name(connection, due)
 
 
 def mark_late(connection: Connection, name: str, at: datetime) -> None:
@@ -69,5 +68,11 @@ def mark_late(connection: Connection, name: str, at: datetime) -> None:
 
 
 def put_off(connection: Connection, name: str, due_at: datetime) -> None:
-    """Expect the next one later: nobody listened meanwhile."""
-    connection.execute(update(heartbeats).where(heartbeats.c.name == name).values(due_at=due_at))
+    """Expect the next one later: nobody listened meanwhile. Never earlier: it may just have been heard."""
+    earlier = update(heartbeats).where(heartbeats.c.name == name, heartbeats.c.due_at < due_at)
+    connection.execute(earlier.values(due_at=due_at))
+
+
+def _by_name(connection: Connection, query: Select[Any]) -> dict[str, Heartbeat]:
+    rows = connection.execute(query)
+    return {row.name: Heartbeat(**row._mapping) for row in rows}  # noqa: SLF001  # SQLAlchemy's public name

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, LargeBinary, Select, String, and_, cast, func, or_, select
+from sqlalchemy.dialects.postgresql import JSON
 
 from bridge.model import Clock, ClockState, Incident, State, Status
 from bridge.store.incidents import from_row
@@ -29,7 +29,6 @@ from bridge.store.schema import (
 
 LARGEST_PAGE = 1000
 LARGEST_SAMPLE = 20_000  # bytes of a body in a list
-_MOST_NAMED = 20_000
 
 
 class BadCursor(ValueError):
@@ -117,10 +116,13 @@ def alerts_of(connection: Connection, number: int, limit: int = 200) -> list[Any
 
 
 def alert_names(connection: Connection, number: int) -> list[tuple[str, int]]:
-    """An incident's episodes by alert name, the commonest first; of huge storms the newest ones."""
-    query = select(alerts.c.labels, alerts.c.fingerprint).where(alerts.c.incident == number)
-    rows = connection.execute(query.order_by(alerts.c.id.desc()).limit(_MOST_NAMED))
-    return Counter(row.labels.get("alertname") or row.fingerprint for row in rows).most_common()
+    """An incident's episodes counted by alert name, the commonest first."""
+    labels = alerts.c.labels
+    sqlite = connection.dialect.name == "sqlite"
+    told = func.json_extract(labels, "$.alertname") if sqlite else cast(labels, JSON)["alertname"].astext
+    name = func.coalesce(func.nullif(told, ""), alerts.c.fingerprint)
+    query = select(name, func.count()).where(alerts.c.incident == number).group_by(name)
+    return [(row[0], row[1]) for row in connection.execute(query.order_by(func.count().desc(), name))]
 
 
 def list_alerts(connection: Connection, client: str | None, state: str, limit: int, cursor: str = "") -> Page:

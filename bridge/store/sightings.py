@@ -27,7 +27,6 @@ def known(connection: Connection, source: str) -> list[Known]:
         alerts.c.state,
         alerts.c.held_by,
         alerts.c.absent_since,
-        alerts.c.first_seen,
         alerts.c.last_seen,
     )
     query = select(*columns).where(
@@ -41,7 +40,6 @@ def known(connection: Connection, source: str) -> list[Known]:
             standing=State(row.state),
             held_by=row.held_by,
             absent_since=row.absent_since,
-            first_seen=row.first_seen,
             last_seen=row.last_seen,
         )
         for row in connection.execute(query)
@@ -50,6 +48,7 @@ def known(connection: Connection, source: str) -> list[Known]:
 
 def ended(connection: Connection, source: str, fingerprints: Collection[str]) -> dict[str, Ended]:
     """The latest episode of each of these series that is over, by fingerprint."""
+    columns = (alerts.c.fingerprint, alerts.c.starts_at, alerts.c.inferred, alerts.c.last_seen)
     found: dict[str, Ended] = {}
     for part in _parts(fingerprints):
         of_source = and_(
@@ -62,7 +61,7 @@ def ended(connection: Connection, source: str, fingerprints: Collection[str]) ->
             .subquery()
         )
         same = and_(alerts.c.fingerprint == latest.c.series, alerts.c.starts_at == latest.c.start)
-        for row in connection.execute(select(alerts).join(latest, same).where(of_source)):
+        for row in connection.execute(select(*columns).join(latest, same).where(of_source)):
             found[row.fingerprint] = Ended(
                 starts_at=row.starts_at, inferred=row.inferred, last_seen=row.last_seen
             )

@@ -38,7 +38,7 @@ from bridge.wiring import Bridge
 log = structlog.get_logger(__name__)
 LARGEST_FORM = 1024 * 1024
 _SENDERS = ("/ingest", "/v2/", "/heartbeat")
-_MACHINES = (*_SENDERS, "/api/")
+_MACHINES = (*_SENDERS, "/api/", "/-/")
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

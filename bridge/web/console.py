@@ -106,7 +106,7 @@ def incident(number: int) -> Any:
             incident=found,
             client=bridge.config.clients.get(found.client),
             clocks=sla.clocks(found, facts, bridge.config.calendars, bridge.now()),
-            standing=views.standing(found, facts, bridge),
+            standing=views.standing(connection, found, facts, bridge),
             facts=facts[::-1],
             paged_at=next((fact.at for fact in facts if fact.kind == "told"), None),
             alerts=history.alerts_of(connection, number),

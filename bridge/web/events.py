@@ -7,6 +7,7 @@ it, and kept in quarantine, so that nothing is lost.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import structlog
@@ -32,16 +33,17 @@ _SAID = {
 @blueprint.post("/v2/enqueue")
 def enqueue() -> intake.Answer:
     """One event: trigger, acknowledge or resolve."""
-    bridge = access.bridge()
+    started, bridge = time.monotonic(), access.bridge()
     try:
         body = intake.plain_body(LARGEST)
     except intake.TooLarge as error:
         bridge.metrics.notifications.labels("unknown", "too_large").inc()
         log.warning("an event too large to see whose it is", size=error.size)
         abort(413, f"more than {LARGEST} bytes")
-    if pagerduty.event(body) is None:
+    told = pagerduty.event(body)
+    if told is None:
         return _refused("the event is not a JSON object")
-    typed = access.keyed_source("pagerduty", pagerduty.routing_key(body))
+    typed = access.keyed_source("pagerduty", pagerduty.routing_key(told))
     if typed is None:
         return _refused("'routing_key' is missing, unknown, or serves several sources")
     structlog.contextvars.bind_contextvars(source=typed.name)
@@ -58,6 +60,7 @@ def enqueue() -> intake.Answer:
     except Exception as error:  # what breaks us must be neither lost nor repeated for ever
         log.exception("event broke the program")
         intake.quarantine("pagerduty", delivery, f"opsbridge broke on it: {type(error).__name__}")
+    bridge.metrics.ingest_seconds.observe(time.monotonic() - started)
     answer = {"status": "success", "message": "Event processed", "dedup_key": notification.group}
     return answer, 202
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from werkzeug.datastructures import EnvironHeaders
 
 from bridge import registry
 from bridge.admission import Outcome
@@ -56,18 +57,6 @@ class _Known:
     stored: Any
 
 
-class _Headers:
-    """A source may ask for a header; those of a WSGI request have other names."""
-
-    def __init__(self, environ: Environ) -> None:
-        self._environ = environ
-
-    def get(self, name: str, /) -> str | None:
-        key = name.upper().replace("-", "_")
-        value = self._environ.get(key if key.startswith("CONTENT_") else f"HTTP_{key}")
-        return None if value is None else str(value)
-
-
 class FastLane:
     """WSGI middleware with the senders let in lately."""
 
@@ -93,11 +82,11 @@ class FastLane:
         """Take it here when it is plain, else hand it on."""
         known = self._known.get((environ.get("PATH_INFO", ""), environ.get("HTTP_AUTHORIZATION", "")))
         if known is not None and self._is_plain(environ, known):
-            started = time.perf_counter()
+            started, trace = time.perf_counter(), os.urandom(8).hex()
             try:
-                outcome = self._take(environ, known)
+                outcome = self._take(environ, known, trace)
             except Unavailable as error:
-                return self._not_now(known, str(error), start_response)
+                return self._not_now(known, str(error), trace, start_response)
             if outcome is not None:
                 known.stored.inc()
                 self._bridge.metrics.ingest_seconds.observe(time.perf_counter() - started)
@@ -118,17 +107,15 @@ class FastLane:
             and "HTTP_TRANSFER_ENCODING" not in environ
         )
 
-    def _take(self, environ: Environ, known: _Known) -> Outcome | None:
+    def _take(self, environ: Environ, known: _Known, trace: str) -> Outcome | None:
         """What became of the delivery; None, and the body put back, when it must go the long way."""
         body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
         now = self._bridge.now()
         try:
-            delivery = Delivery(known.typed.name, body, _Headers(environ), now)
+            delivery = Delivery(known.typed.name, body, EnvironHeaders(environ), now)
             notification = known.decode(known.typed.settings, delivery)
-            waiting = Waiting(
-                os.urandom(8).hex(), notification, now, len(body), hashlib.sha256(body).hexdigest()
-            )
-            return self._queue.submit(waiting)
+            digest = hashlib.sha256(body).hexdigest()
+            return self._queue.submit(Waiting(trace, notification, now, len(body), digest))
         except Unavailable:
             raise
         except NotUnderstood:
@@ -138,11 +125,11 @@ class FastLane:
         environ["wsgi.input"] = io.BytesIO(body)
         return None
 
-    def _not_now(self, known: _Known, why: str, start_response: Start) -> Iterable[bytes]:
-        log.warning("answered 503", error=why, source=known.typed.name)
+    def _not_now(self, known: _Known, why: str, trace: str, start_response: Start) -> Iterable[bytes]:
+        log.warning("answered 503", error=why, source=known.typed.name, trace=trace)
         self._bridge.metrics.notifications.labels(known.typed.name, "unavailable").inc()
         detail = "the database cannot take this now; try again"
-        body = _encode({"title": "Not now", "status": 503, "detail": detail})
+        body = _encode({"title": "Not now", "status": 503, "detail": detail, "trace": trace})
         headers = [("Content-Type", "application/problem+json"), ("Retry-After", "5"), *_HEADERS[1:]]
         start_response("503 Service Unavailable", [*headers, ("Content-Length", str(len(body)))])
         return [body]

@@ -65,12 +65,13 @@ def list_windows() -> Answer:
     client = caller.client if caller.client is not None else request.args.get("client")
     try:
         limit = int(request.args.get("limit", "100"))
+    except ValueError:
+        abort(400, "limit must be a number up to 1000")
+    try:
         with bridge.database.reading() as connection:
             page = store.list_windows(connection, client, limit, request.args.get("cursor", "")[:200])
     except BadCursor as error:
         abort(400, str(error))
-    except ValueError:
-        abort(400, "limit must be a number up to 1000")
     return {"items": [_json(window) for window in page.items], "next": page.next, "total": page.total}
 
 

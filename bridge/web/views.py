@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -50,20 +49,20 @@ def incident_page_json(
     return page
 
 
-def standing(incident: Incident, facts: Sequence[Fact], bridge: Bridge) -> dict[str, Any]:
-    """Why an open incident is not simply one problem that ends with its alerts, for its page."""
+def standing(
+    connection: Connection, incident: Incident, facts: Sequence[Fact], bridge: Bridge
+) -> dict[str, Any]:
+    """Why an incident is not simply one problem that ends with its alerts, for its page."""
     told = {fact.kind: fact for fact in facts} if incident.is_open else {}
-    held, cause = told.get("held"), told.get("cause_suspected")
+    held, storm = told.get("held"), is_storm(incident)
+    going_on = storm and incident.flapping_at is None and members.storm_takes(incident, bridge.now())
     return {
         "quiet": bridge.config.intake.flapping.quiet,
-        "storm": bridge.config.intake.storm.within if _takes_in(incident, bridge.now()) else None,
+        "names": history.alert_names(connection, incident.number) if storm else [],
+        "storm": bridge.config.intake.storm.within if going_on else None,
         "hidden": held.data.get("hidden") if held and incident.held else None,
-        "cause": cause,
+        "cause": told.get("cause_suspected"),
     }
-
-
-def _takes_in(incident: Incident, now: datetime) -> bool:
-    return incident.flapping_at is None and is_storm(incident) and members.storm_takes(incident, now)
 
 
 def _incident(incident: Incident, clocks: Sequence[Clock], alerts: int, bridge: Bridge) -> dict[str, Any]:

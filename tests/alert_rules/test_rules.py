@@ -23,6 +23,12 @@ from tests.alert_rules.rule_files import (
 )
 
 RUNBOOK_BASE = "https://bridge.example/runbooks/"
+# The names of what opsbridge says of itself, as its own text has them.
+_OWN = {
+    name
+    for file in (rule_files.ROOT / "bridge").rglob("*.py")
+    for name in re.findall(r'"(Bridge[A-Z]\w+)"', file.read_text("utf-8"))
+}
 ANNOTATIONS = {"summary", "summary_zh", "description", "runbook_url"}
 every_rule = pytest.mark.parametrize("rule", ALERTS, ids=str)
 every_file = pytest.mark.parametrize("path", RULE_FILES, ids=lambda path: path.stem)
@@ -129,10 +135,19 @@ def test_every_runbook_link_leads_to_a_section_with_checks_and_escalation(rule: 
 
 
 def test_no_runbook_section_is_left_over() -> None:
-    names = {rule.name for rule in ALERTS}
+    names = {rule.name for rule in ALERTS} | _OWN
     for page in RUNBOOKS.glob("*.md"):
         for title in re.findall(r"^## (.+)$", page.read_text("utf-8"), re.MULTILINE):
             assert title in names, f"{page.name}: no rule is called {title}"
+
+
+def test_every_alert_of_opsbridge_itself_has_a_section_with_checks_and_escalation() -> None:
+    assert len(_OWN) >= 5
+    sections = re.split(r"^## ", (RUNBOOKS / "itself.md").read_text("utf-8"), flags=re.MULTILINE)[1:]
+    assert {section.split("\n")[0] for section in sections} == _OWN
+    for section in sections:
+        assert re.findall(r"\*\*(\w+)\*\*", section)[:4] == ["Means", "Check", "Do", "Escalate"]
+        assert re.findall(r"^(\d)\. ", section, re.MULTILINE) == ["1", "2", "3"], "three checks"
 
 
 def test_links_between_runbooks_lead_somewhere() -> None:

@@ -140,6 +140,10 @@ def test_a_heartbeat_that_is_configured_no_more_is_forgotten_and_its_alert_ends(
     heartbeats.expect(backup)
     assert row(backup) is None
     assert read(backup).status is Status.RESOLVED
+    restored = backup.metrics.registry.get_sample_value(
+        "bridge_time_to_restore_seconds_count", {"priority": "P2"}
+    )
+    assert restored == 1
 
 
 def test_a_new_heartbeat_gets_one_interval_from_the_tick_that_sees_it(backup, clock, tmp_path):

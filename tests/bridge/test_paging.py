@@ -217,12 +217,14 @@ def test_the_page_that_tells_of_flapping_says_how_long_it_must_be_quiet(sent, cl
 def test_the_page_of_a_storm_counts_its_alerts_and_names_the_commonest(sent):
     responses.post(PRIMARY, status=200)
     nodes = [
-        alert("NodeDown", starts=START, severity="warning", gateway="", service=f"s{n}") for n in range(40)
+        alert("NodeDown", starts=START, severity="warning", service=f"s{n}", annotations={"summary_zh": "x"})
+        for n in range(40)
     ]
     tell(sent, *nodes, alert("DiskFull", starts=START, severity="warning", service="disks"))
     stormy = next(n for n in range(2, 40) if read(sent, n).rule == "storm")
     work(sent, times=8)
-    told = [lines[0] for lines in bodies() if f"INC-{stormy} " in lines[0]]
-    assert len(told) == 1
+    told = [json.loads(call.request.body) for call in responses.calls]
+    (storm,) = (message for message in told if f"INC-{stormy} " in message["lines"][0])
     # 30 incidents of their own, as configured by default; 1 + 41 alerts in all
-    assert "共 12 条告警(NodeDown ×11, DiskFull)" in told[0]
+    assert "共 12 条告警(NodeDown ×11, DiskFull)" in storm["lines"][0]
+    assert storm["title"].startswith("P2 告警风暴 · 安可科技"), "and not what one of its alerts says"

@@ -9,9 +9,10 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from bridge import operations, placement, upkeep
+from bridge import operations, upkeep
 from bridge.maintenance import made
 from bridge.model import Status, Step
+from bridge.triage import ServiceFacts
 from bridge.wiring import Bridge
 from tests.conftest import START, Clock
 from tests.stories import LI, alert, kinds, pages, read, tell
@@ -91,17 +92,38 @@ def test_a_reopening_in_maintenance_pages_not_even_later(
     assert kinds(bridge).count("muted") == 1
 
 
-def test_a_label_that_is_called_like_a_storm_makes_no_storm(
+def test_an_incident_whose_key_only_looks_like_a_storms_is_none(
     make_bridge: Callable[..., Bridge], clock: Clock
 ) -> None:
     bridge = make_bridge(triage="- name: storm\n  incident_by: [storm]\n")
+    needing = {"orders": ServiceFacts(depends_on=("payments",))}
+    known = dataclasses.replace(bridge.config.known, services=needing)
+    bridge.use(dataclasses.replace(bridge.config, known=known))
     tell(bridge, alert(starts=START, storm="a", annotations={"summary": "first"}))
-    placed = bridge.database.run(
-        lambda c: placement.place(c, {}, [], placement.Deliveries([], [], {}), bridge, clock())
-    )
-    assert placed.opened == {}
-    assert read(bridge).settle_at is None
-    assert (read(bridge).key, read(bridge).title) == ("storm=a", "first")
+    tell(bridge, alert("OrdersFail", starts=clock(), service="orders", storm="b"))
+    found = read(bridge)
+    assert (found.key, found.title, found.firing) == ("storm=a", "first", 2)
+    assert found.settle_at is None
+
+
+def test_a_storm_that_flaps_is_not_over_while_it_fires(
+    make_bridge: Callable[..., Bridge], clock: Clock
+) -> None:
+    bridge = make_bridge(more="intake: {storm: {incidents: 2, within: 1m}}")
+    tell(bridge, alert("A", starts=START, service="a"), alert("A", starts=START, service="b"))
+    for number in range(5):
+        told = alert("A", starts=clock(), service=f"s{number}")
+        tell(bridge, told)
+        tell(bridge, replace(told, ends_at=clock.forward(seconds=10)))
+    tell(bridge, alert("A", starts=clock(), service="last"))
+    tell(bridge, alert("A", starts=clock(), service="very last"))
+    storm = read(bridge, 3)
+    assert (storm.rule, storm.firing) == ("storm", 2)
+    assert storm.flapping_at is not None
+    clock.forward(minutes=20)
+    operations.settle_due(bridge)
+    assert "flapping_stopped" not in kinds(bridge, 3)
+    assert read(bridge, 3).is_open
 
 
 def test_a_restored_incident_is_not_put_in_doubt(bridge: Bridge, clock: Clock) -> None:
@@ -113,3 +135,10 @@ def test_a_restored_incident_is_not_put_in_doubt(bridge: Bridge, clock: Clock) -
     tell(bridge, alert(starts=clock()))
     tell(bridge, alert(starts=clock(), ends=clock.forward(minutes=1)))
     assert read(bridge).status is Status.RESOLVED
+
+
+def test_what_opsbridge_says_of_a_cut_off_list_is_not_in_doubt_itself(bridge: Bridge) -> None:
+    tell(bridge, alert(starts=START), hidden=3)
+    tell(bridge, alert(starts=START), hidden=3)
+    assert [read(bridge, number).held for number in (1, 2)] == [True, False]
+    assert read(bridge, 2).title == "A source hides alerts from us"

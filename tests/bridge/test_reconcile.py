@@ -47,6 +47,18 @@ def test_a_missed_firing_is_paged_as_if_it_had_been_delivered(looked: Bridge, am
     assert count(looked, "missed_firing") == 1
 
 
+def test_an_incident_that_looks_open_and_end_is_counted_once(looked: Bridge, am: Api, clock: Clock) -> None:
+    am.lists(listed("Down", START, fingerprint="f1"))
+    minutes(looked, clock, 1)
+    am.lists()
+    minutes(looked, clock, 2)
+    assert read(looked).status == "resolved"
+    sample = looked.metrics.registry.get_sample_value
+    opened = {"priority": "P1", "client": "acme", "service": "payments"}
+    assert sample("bridge_incidents_opened_total", opened) == 1
+    assert sample("bridge_time_to_restore_seconds_count", {"priority": "P1"}) == 1
+
+
 def test_the_webhook_that_comes_late_finds_its_episode(looked: Bridge, am: Api, clock: Clock) -> None:
     late = alert(starts=START)
     am.lists(in_list(late))

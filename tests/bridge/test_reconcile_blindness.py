@@ -208,3 +208,17 @@ def test_blindness_is_a_metric_of_every_replica(looked: Bridge, am: Api, clock: 
     minutes(looked, clock, 1)
     reconcile.look_due(replica)
     assert gauge(replica) == 0
+
+
+def test_a_source_that_is_gone_is_no_metric_any_more(looked: Bridge, am: Api, clock: Clock) -> None:
+    am.fail()
+    minutes(looked, clock, 2)
+    reconcile.look_due(looked)
+    sample = looked.metrics.registry.get_sample_value
+    assert sample("bridge_source_blind", {"source": "main"}) == 1
+    rest = {name: typed for name, typed in looked.config.sources.items() if name != "main"}
+    looked.use(dataclasses.replace(looked.config, sources=rest))
+    reconcile.look_due(looked)
+    assert sample("bridge_source_blind", {"source": "main"}) is None
+    assert blind(looked) == [("P2", "resolved")]
+    assert sample("bridge_time_to_restore_seconds_count", {"priority": "P2"}) == 1

@@ -176,6 +176,8 @@ def test_a_rejection_opens_one_incident_that_ends_with_the_next_good_reload(brid
     assert pages(bridge) == [("li", "li-chat")]
     assert len(episodes(bridge)) == 1
     assert (counted(bridge, "rejected"), counted(bridge, "applied")) == (3, 0)
+    opened = {"priority": "P2", "client": "", "service": "other"}
+    assert bridge.metrics.registry.get_sample_value("bridge_incidents_opened_total", opened) == 1
     files.triage.write_text(good)
     reload(bridge)
     assert read(bridge).status == "resolved"

@@ -84,6 +84,7 @@ def played(*episodes: Past, rules: tuple[Rule, ...] = BEFORE) -> Comparison:
         pytest.param([past(0), past(60)], 1, 1, 1, id="what never ended is joined for ever"),
         pytest.param([past(10, 5)], 1, 0, 0, id="what was over before it came pages nobody"),
         pytest.param([past(0, 10), past(20, 15)], 1, 1, 1, id="what was over when it came reopens nothing"),
+        pytest.param([past(60, 0), past(80)], 1, 1, 1, id="an end counts from when it was heard of"),
         pytest.param([past(0, severity="info")], 1, 0, 0, id="a P3 pages nobody"),
         pytest.param([past(0, severity="warning"), past(1)], 1, 1, 2, id="a rise pages again"),
         pytest.param([past(0), past(1, severity="warning")], 1, 1, 1, id="a fall does not"),
@@ -184,12 +185,36 @@ def test_a_merged_incident_names_all_it_was_made_of_and_a_split_one_its_new_keys
 
 
 def test_what_a_storm_or_a_needed_service_took_in_stays_there() -> None:
-    storm = Past(**{**_fields(past(0, service="hosts")), "storm": True, "key": "storm, client="})
+    took = {"storm": True, "key": "storm, client="}
+    storm = [Past(**{**_fields(past(0, service=name)), **took}) for name in ("hosts", "network")]
     root = past(0)
     needs = Past(**{**_fields(past(1, service="orders")), "service": "payments", "key": root.key})
     rules = known(*BEFORE, depends_on=("payments",))
-    found = replay.replay([storm, root, needs], rules, WINDOW)
+    found = replay.replay([*storm, root, needs], rules, WINDOW)
     assert (found.now.opened, kinds(found)) == (2, {})
+
+
+def test_a_page_that_does_not_come_is_missed_even_if_the_priority_stays() -> None:
+    """What was over pages nobody; what fires is urgent no more."""
+    rules = (
+        Rule("a", (parse('gateway="a"'),), priority=P1, incident_by=("gateway",)),
+        Rule("rest", priority=P3, incident_by=("gateway",)),
+    )
+    found = played(past(5, 1, gateway="a"), past(6, gateway="b"), rules=rules)
+    assert kinds(found)["missed"] == [(1, "P1", True, "P1", False)]
+
+
+def test_an_incident_is_judged_when_nothing_can_change_what_became_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replay, "_FEWEST_KEPT", 0)
+    rules = (
+        Rule("late", (parse('late="yes"'),), priority=P1, incident_by=("alertname",)),
+        Rule("rest", priority=P3, incident_by=("alertname",)),
+    )
+    others = [past(99 + number, service=f"s{number}", severity="info") for number in range(5)]
+    told = [past(0, service="long", severity="info"), past(1, 2), *others, past(200, late="yes")]
+    assert kinds(played(*told, rules=rules)).keys() == {"merged"}
 
 
 def test_a_blind_alert_is_no_rules_business() -> None:

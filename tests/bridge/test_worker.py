@@ -7,13 +7,14 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from bridge import operations, worker
 from bridge.store import outbox
-from bridge.store.schema import tasks
+from bridge.store.schema import quarantine, tasks
 from bridge.wiring import utc_now
 from bridge.worker import PER_CHANNEL, Worker
+from tests.conftest import payload
 from tests.stories import LI, alert, kinds, tell
 
 
@@ -120,3 +121,21 @@ def test_a_tick_that_fails_is_logged_and_comes_again():
     tick()
     tick()
     assert len(calls) == 2
+
+
+def test_what_is_rare_is_also_done_when_the_worker_starts(make_bridge):
+    bridge = make_bridge()
+    kept = {"trace": "t", "source": "main", "received_at": bridge.now(), "reason": "an old reader"}
+    kept |= {"body": payload("firing_single"), "kind": "alertmanager", "version": "0.0.1"}
+    bridge.database.run(lambda c: c.execute(insert(quarantine).values(kept)))
+    running = Worker(bridge)
+    running.start()
+    try:
+        until(lambda: settled(bridge))
+    finally:
+        running.stop()
+
+
+def settled(bridge):
+    with bridge.database.reading() as connection:
+        return connection.execute(select(quarantine.c.settled_at)).scalar_one()

@@ -134,7 +134,12 @@ def test_what_pagerduty_refuses_is_refused_with_its_reasons(
 def test_what_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(pagerduty.Invalid, match="not a JSON object"):
         decode(body)
-    assert pagerduty.routing_key(body) == ""
+    assert pagerduty.event(body) is None
+
+
+@pytest.mark.parametrize("told", [{}, {"routing_key": None}, {"routing_key": ["R"]}])
+def test_an_event_without_a_key_belongs_to_nobody(told: dict[str, Any]) -> None:
+    assert pagerduty.routing_key(told) == ""
 
 
 def test_a_key_of_255_characters_is_taken() -> None:

@@ -75,3 +75,9 @@ def test_what_is_put_off_is_due_later(expected):
     expected.run(lambda c: heartbeats.put_off(c, "backup", START + 5 * MINUTE))
     assert late(expected, START + 4 * MINUTE) == set()
     assert late(expected, START + 5 * MINUTE) == {"backup"}
+
+
+def test_what_was_heard_meanwhile_is_not_put_off_to_an_earlier_time(expected):
+    expected.run(lambda c: heartbeats.beat(c, "backup", START, START + 60 * MINUTE))
+    expected.run(lambda c: heartbeats.put_off(c, "backup", START + 5 * MINUTE))
+    assert every(expected)["backup"].due_at == START + 60 * MINUTE

@@ -29,7 +29,7 @@ def test_what_has_not_ended_is_known_with_its_standing(bridge: Bridge, clock: Cl
     with bridge.database.reading() as connection:
         first, second = sorted(sightings.known(connection, "main"), key=lambda each: each.fingerprint)
     assert (first.fingerprint, first.standing, first.held_by) == ("f1", State.FIRING, "")
-    assert (first.starts_at, first.first_seen, first.last_seen) == (START, START, START)
+    assert (first.starts_at, first.last_seen) == (START, START)
     assert (second.standing, second.held_by) == (State.SILENCED, "silence s1")
     assert second.last_seen == clock()
 

@@ -109,7 +109,13 @@ def test_facts_of_another_time_are_not_counted_in(client: FlaskClient, token: He
     repeat = send(client, alert())
     clock.forward(minutes=1)
     send(client, alert(region="eu"))
-    assert way(client, token, repeat)["facts"] == []
+    over = {"status": "resolved", "endsAt": "2026-11-25T03:01:00Z"}
+    send(client, alert() | over)
+    clock.forward(hours=1)
+    send(client, alert(), starts="2026-11-25T04:00:00Z")
+    found = way(client, token, repeat)
+    assert found["facts"] == []
+    assert [one["starts_at"] for one in found["known_alerts"]] == ["2026-11-25T01:58:00Z"]
 
 
 def test_an_incident_that_was_only_joined_lends_no_older_messages(

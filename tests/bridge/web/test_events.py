@@ -50,6 +50,7 @@ def test_a_trigger_is_stored_before_it_is_answered_as_pagerduty_answers(bridge, 
     answer = send(client)
     assert (answer.status_code, answer.mimetype) == (202, "application/json")
     assert answer.json == {"status": "success", "message": "Event processed", "dedup_key": "db-1"}
+    assert bridge.metrics.registry.get_sample_value("bridge_ingest_seconds_count") == 1
     found = read(bridge)
     assert (found.title, found.client, found.service, found.priority) == (
         "db-1 down",

@@ -126,6 +126,7 @@ def test_a_database_that_cannot_is_503_on_the_short_way_too(lane, intake, monkey
     reached, answer = lane.post()
     assert (reached, answer.status_code, answer.headers["Retry-After"]) == (0, 503, "5")
     assert answer.mimetype == "application/problem+json"
+    assert len(answer.json["trace"]) == 16
 
 
 def test_what_breaks_the_short_way_is_kept_by_the_long_one(bridge, lane, intake, monkeypatch):

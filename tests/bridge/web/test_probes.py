@@ -45,6 +45,20 @@ def test_looking_at_the_address_reloads_nothing(bridge, client, token):
     assert bridge.config is before
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("POST", "/-/reload", 401), ("GET", "/-/reload", 405), ("GET", "/-/no", 404)],
+)
+def test_machines_are_refused_in_their_own_language(client, method, path, status):
+    answer = client.open(path, method=method)
+    assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
+    assert (answer.json["status"], bool(answer.json["title"]), bool(answer.json["trace"])) == (
+        status,
+        True,
+        True,
+    )
+
+
 def test_a_reload_answers_with_the_version_in_force_and_what_waits_for_a_restart(
     bridge, client, token, tmp_path
 ):
