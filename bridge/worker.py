@@ -71,7 +71,7 @@ class Worker:
             ("gauges", self._gauges, 5),
             ("audit", lambda: audit.audit(self._bridge), 30),
             ("reports", lambda: reporting.queue_due(self._bridge), 60),
-            ("forgetting", lambda: retention.forget(self._bridge), RARE),
+            ("forgetting", lambda: retention.forget(self._bridge), 60),
             ("quarantine", lambda: quarantine.retry_after_upgrade(self._bridge), RARE),
         ]
         for name, work, seconds in every:

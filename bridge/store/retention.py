@@ -30,6 +30,8 @@ from bridge.store.schema import (
 # Deletes some of what is old and says how many rows that were; fewer than `most` when nothing is left.
 Delete = Callable[[Connection, int], int]
 _FORGOTTEN = "forgotten/"
+# Nobody closes small incidents by hand; what was restored and lay quiet for that long is over too.
+_NOT_OPEN = (Status.RESOLVED, Status.CLOSED)
 
 
 def forgotten_alerts(connection: Connection, numbers: Collection[int]) -> Mapping[int, int]:
@@ -44,7 +46,7 @@ def old_alerts(
 ) -> tuple[list[int], int | None]:
     """Of the next episodes by id those that can go, and where to go on; None when the rest is young.
 
-    An episode can go when it ended before a moment and its incident, if any, is closed.
+    An episode can go when it ended before a moment and its incident, if any, is restored or closed.
     """
     can_go = and_(alerts.c.ends_at < before, _over(alerts.c.incident))
     return _walk(connection, alerts, alerts.c.first_seen, can_go, after, before, most)
@@ -53,11 +55,11 @@ def old_alerts(
 def old_tasks(
     connection: Connection, after: int, before: datetime, most: int
 ) -> tuple[list[int], int | None]:
-    """As `old_alerts`: tasks that were done before a moment for incidents that are closed.
+    """As `old_alerts`: tasks that were done before a moment for incidents that are restored or closed.
 
     Tasks of no incident stay: a report's key keeps it from being made twice.
     """
-    can_go = and_(tasks.c.state == "done", tasks.c.done_at < before, incidents.c.status == Status.CLOSED)
+    can_go = and_(tasks.c.state == "done", tasks.c.done_at < before, incidents.c.status.in_(_NOT_OPEN))
     return _walk(connection, tasks, tasks.c.created_at, can_go, after, before, most)
 
 
@@ -124,12 +126,12 @@ def _walk(
 
 
 def _over(incident: ColumnElement[Any]) -> ColumnElement[bool]:
-    return or_(incident.is_(None), incidents.c.status == Status.CLOSED)
+    return or_(incident.is_(None), incidents.c.status.in_(_NOT_OPEN))
 
 
 def _closed(table: Table) -> ColumnElement[bool]:
     closed = select(incidents.c.number).where(
-        incidents.c.number == table.c.incident, incidents.c.status == Status.CLOSED
+        incidents.c.number == table.c.incident, incidents.c.status.in_(_NOT_OPEN)
     )
     return closed.exists()
 
