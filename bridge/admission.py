@@ -70,10 +70,10 @@ def _place(
     for episode, index in heard.new:
         verdict = gist(episode.alert, known, waiting[index].notification.route_labels)
         groups.setdefault(verdict.key, []).append((episode, index, verdict))
-    hidden: dict[int, int] = {}
+    hidden: dict[tuple[int, str], int] = {}
     for index, delivery in enumerate(waiting):
         if delivery.notification.hidden:
-            hidden[index] = delivery.notification.hidden
+            hidden[index, delivery.notification.source] = delivery.notification.hidden
     deliveries = Deliveries(
         traces=[delivery.trace for delivery in waiting],
         route_labels=[delivery.notification.route_labels for delivery in waiting],
@@ -92,8 +92,10 @@ def _store(
     alerts.touch(connection, heard.repeated, now)
     alerts.change(connection, [after for _, after, _ in heard.changed], now)
     for key, members in placed.groups.items():
-        for _, index, _ in members:
+        for episode, index, _ in members:
             heard.touched.setdefault(index, set()).add(placed.incident_of[key])
+            if heard.also:
+                heard.touch(heard.also.get(episode.identity, ()), placed.incident_of[key])
 
 
 def _quarantine(connection: Connection, waiting: Sequence[Waiting]) -> None:

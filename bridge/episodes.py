@@ -6,8 +6,8 @@ starts and ends, never from arrival order: copies come late, twice, and from two
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from itertools import zip_longest
 
 import msgspec
@@ -16,6 +16,8 @@ from msgspec.structs import replace
 from bridge.model import Alert, State
 
 Identity = tuple[str, str, datetime]
+
+_MOMENT = timedelta(microseconds=1)  # the least by which two times differ in both databases
 
 
 class Episode(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -38,10 +40,16 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.alert.ends_at is None
 
 
-def first(alert: Alert) -> Episode | None:
-    """The episode of a series never heard of before; None for an end of nothing."""
-    if alert.undated and alert.ends_at is not None:
-        return None
+def first(alert: Alert, starts: Collection[datetime] = ()) -> Episode | None:
+    """A new episode of a series that began at these moments before; None for an end of nothing.
+
+    What says that it fires, and not since when, began after all that is over, also when a clock was set back.
+    """
+    if alert.undated:
+        if alert.ends_at is not None or alert.standing is State.STALE:
+            return None
+        began = max([alert.starts_at, *(start + _MOMENT for start in starts)])
+        alert = replace(alert, starts_at=began)
     return Episode(alert=alert, inferred=alert.presumed, seen=1)
 
 
@@ -52,8 +60,8 @@ def merged(known: Sequence[Episode], told: Iterable[Alert]) -> list[Episode]:
         before = _meant(alert, by_start)
         if before is not None:
             by_start[before.alert.starts_at] = _heard(before, alert)
-        elif (new := first(alert)) is not None:
-            by_start[alert.starts_at] = new
+        elif (new := first(alert, by_start)) is not None:
+            by_start[new.alert.starts_at] = new
     ordered = [by_start[start] for start in sorted(by_start)]
     return [
         _ended_by(episode, later.alert.starts_at if later else None)
@@ -96,10 +104,14 @@ def _heard(before: Episode, alert: Alert) -> Episode:
 
 
 def _ended_by(episode: Episode, next_start: datetime | None) -> Episode:
-    """A series fires once at a time: the next episode's start ends this one when nobody told its end."""
+    """A series fires once at a time: the next episode's start ends this one when nobody told its end.
+
+    An end that was presumed earlier stays: between the two nothing fired.
+    """
     if next_start is None or (not episode.firing and not episode.inferred):
         return episode
-    return replace(episode, alert=replace(episode.alert, ends_at=next_start), inferred=True)
+    ends_at = min(next_start, episode.alert.ends_at or next_start)
+    return replace(episode, alert=replace(episode.alert, ends_at=ends_at), inferred=True)
 
 
 def doubted(alert: Alert, why: str) -> Alert:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from bridge import episodes, selfwatch
-from bridge.episodes import Episode
+from bridge.episodes import Episode, Identity
 from bridge.model import Alert, Notification, State
 from bridge.placement import Changed
 from bridge.store import alerts, heartbeats
@@ -38,20 +38,32 @@ class Waiting(msgspec.Struct, frozen=True):
 
 @dataclass
 class Heard:
-    """What one transaction was told, by series, and what of it is new or differs from what is known."""
+    """What one transaction was told, by series, and what of it is new or differs from what is known.
+
+    `also` are the deliveries that told a new episode too, after the one that it counts for.
+    """
 
     told: dict[Series, list[tuple[int, Alert]]] = field(default_factory=dict)
     new: list[tuple[Episode, int]] = field(default_factory=list)
     changed: list[Changed] = field(default_factory=list)
     repeated: list[Episode] = field(default_factory=list)
     fresh: Counter[int] = field(default_factory=Counter)
+    also: dict[Identity, Sequence[int]] = field(default_factory=dict)
     touched: dict[int, set[int]] = field(default_factory=dict)
     taken: dict[int, str] = field(default_factory=dict)
 
-    def begin(self, episode: Episode, index: int, waiting: Sequence[Waiting]) -> None:
+    def begin(self, episode: Episode, tellers: Sequence[int], waiting: Sequence[Waiting]) -> None:
         """A new episode; what opsbridge says of itself does not count as the delivery's."""
+        index = tellers[0]
         self.new.append((episode, index))
         self.fresh[index] += episode.alert.source == waiting[index].notification.source
+        if len(tellers) > 1:
+            self.also[episode.identity] = tellers[1:]
+
+    def touch(self, tellers: Iterable[int], incident: int) -> None:
+        """These deliveries told something of an incident."""
+        for index in tellers:
+            self.touched.setdefault(index, set()).add(incident)
 
 
 def hear(
@@ -158,7 +170,7 @@ def _sort_out(connection: Connection, heard: Heard, waiting: Sequence[Waiting]) 
             for episode in alerts.firing(connection, series):
                 if episode.incident:
                     heard.taken[episode.incident] = delivery.notification.source
-                    heard.touched.setdefault(index, set()).add(episode.incident)
+                    heard.touch([index], episode.incident)
 
 
 def _compare(
@@ -168,19 +180,21 @@ def _compare(
     waiting: Sequence[Waiting],
 ) -> None:
     before = {episode.alert.starts_at: episode for episode in known}
-    first_told = {alert.starts_at: index for index, alert in reversed(said)}
-    last = said[-1][0]
+    told_by: dict[datetime, list[int]] = {}
+    for index, alert in said:
+        told_by.setdefault(alert.starts_at, []).append(index)
+    everybody = [index for index, _ in said]
     for episode in episodes.merged(known, (alert for _, alert in said)):
         start = episode.alert.starts_at
-        index = first_told.get(start, last)
+        tellers = everybody if episode.alert.undated else told_by.get(start, everybody[-1:])
         if start not in before:
-            heard.begin(episode, index, waiting)
+            heard.begin(episode, tellers, waiting)
             continue
         if episode == before[start]:
             continue
         if replace(episode, seen=0) == before[start]:
             heard.repeated.append(episode)
         else:
-            heard.changed.append((before[start], episode, index))
+            heard.changed.append((before[start], episode, tellers))
         if episode.incident and episode.seen:
-            heard.touched.setdefault(index, set()).add(episode.incident)
+            heard.touch(tellers, episode.incident)

@@ -14,7 +14,6 @@ from bridge import incident as machine
 from bridge.correlation import Member, Slot, highest
 from bridge.maintenance import Window, all_muted_until
 from bridge.model import Alert, Change, Fact, Incident, Policy, Verdict
-from bridge.selfwatch import SOURCE
 from bridge.store import incidents
 from bridge.triage import decide
 from bridge.wiring import Bridge
@@ -27,15 +26,15 @@ _SAME_TROUBLE = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Deliveries:
-    """What is needed to know of the deliveries of a transaction, by their index."""
+    """What is needed to know of the deliveries of a transaction, by their index; `hidden` also by source."""
 
     traces: Sequence[str]
     route_labels: Sequence[Mapping[str, str]]
-    hidden: Mapping[int, int]
+    hidden: Mapping[tuple[int, str], int]
 
     def cut_off(self, index: int, alert: Alert) -> int:
-        """How many alerts were cut off where this one was told; what opsbridge itself says is whole."""
-        return self.hidden.get(index, 0) if alert.source != SOURCE else 0
+        """How many alerts its source cut off where this one was told; what we conclude ourselves is whole."""
+        return self.hidden.get((index, alert.source), 0)
 
 
 @dataclass

@@ -144,7 +144,12 @@ def occurrences(
 
 
 def upcoming(window: Window, now: datetime, most: int) -> tuple[Occurrence, ...]:
-    """The next occurrences, the one that is on now first; none further away than five years."""
+    """The next occurrences, the one that is on now first; none further away than five years.
+
+    A cancelled window has none.
+    """
+    if window.cancelled_at is not None:
+        return ()
     return tuple(islice(occurrences(window, now, now + _SEARCHED), most))
 
 

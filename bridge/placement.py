@@ -18,7 +18,8 @@ from bridge.store import incidents, maintenance
 from bridge.store.record import record, record_all
 from bridge.wiring import Bridge
 
-Changed = tuple[Episode, Episode, int]
+# An episode before and after, and the deliveries that told the change.
+Changed = tuple[Episode, Episode, Sequence[int]]
 
 
 def place(
@@ -72,11 +73,11 @@ def release_held(connection: Connection, bridge: Bridge, source: str, now: datet
 
 def _turns(changed: Sequence[Changed], deliveries: Deliveries) -> dict[int, Turns]:
     found: dict[int, Turns] = {}
-    for before, after, index in changed:
+    for before, after, tellers in changed:
         if after.incident is None:
             continue
         turn = found.setdefault(after.incident, Turns())
-        turn.hidden = max(turn.hidden, deliveries.cut_off(index, after.alert))
+        turn.hidden = max([turn.hidden, *(deliveries.cut_off(index, after.alert) for index in tellers)])
         if before.firing and not after.firing:
             turn.ended.append(after.alert)
         elif after.firing and not before.firing:

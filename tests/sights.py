@@ -29,7 +29,6 @@ def known(**fields: object) -> Known:
         standing=State.FIRING,
         held_by="",
         absent_since=None,
-        first_seen=ago(600),
         last_seen=ago(600),
     )
     return replace(usual, **fields)

@@ -20,6 +20,7 @@ from bridge.web import access
 blueprint = Blueprint("maintenance_api", __name__, url_prefix="/api/v1/maintenance")
 
 Answer = dict[str, Any]
+_INSIDE = ("reason", "by", "cancelled_by")
 
 
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,7 +73,8 @@ def list_windows() -> Answer:
             page = store.list_windows(connection, client, limit, request.args.get("cursor", "")[:200])
     except BadCursor as error:
         abort(400, str(error))
-    return {"items": [_json(window) for window in page.items], "next": page.next, "total": page.total}
+    items = [_json(window, inside=caller.client is None) for window in page.items]
+    return {"items": items, "next": page.next, "total": page.total}
 
 
 @blueprint.post("")
@@ -131,13 +133,14 @@ def _asked(caller: access.Caller) -> Window:
         abort(400, str(error))
 
 
-def _json(window: Window) -> Answer:
+def _json(window: Window, *, inside: bool = True) -> Answer:
+    """A window; `inside` adds what a client does not see: people and their reasons."""
     now = access.bridge().now()
-    following = maintenance.following(window, now) if window.cancelled_at is None else None
-    return {
+    answer = {
         **to_builtins(window),
         "id": window.id or None,
         "match": [str(matcher) for matcher in window.match],
         "state": maintenance.standing(window, now),
-        "next": to_builtins(following),
+        "next": to_builtins(maintenance.following(window, now)),
     }
+    return answer if inside else {name: value for name, value in answer.items() if name not in _INSIDE}

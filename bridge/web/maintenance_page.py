@@ -94,9 +94,8 @@ def _page(form: dict[str, str], **more: Any) -> str:
 
 
 def _row(window: Window, now: datetime) -> dict[str, Any]:
-    following = maintenance.following(window, now) if window.cancelled_at is None else None
     repeat = next((name for name, rule in REPEATS.items() if rule == window.rrule), "custom")
-    return {"window": window, "next": following, "repeat": repeat}
+    return {"window": window, "next": maintenance.following(window, now), "repeat": repeat}
 
 
 def _wanted(form: dict[str, str]) -> Wanted:

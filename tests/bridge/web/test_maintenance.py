@@ -148,6 +148,7 @@ def test_a_clients_token_reads_its_own_windows_only(bridge, client, token):
         upkeep.plan(bridge, each)
     listed = client.get(f"{ADDRESS}?client=acme", headers=token("api:read", "client:nord")).json
     assert ([item["client"] for item in listed["items"]], listed["total"]) == (["nord"], 1)
+    assert not {"by", "reason", "cancelled_by"} & listed["items"][0].keys(), "people and their reasons"
     headers = token("api:read")
     everything = client.get(ADDRESS, headers=headers).json
     assert [item["client"] for item in everything["items"]] == ["", "nord", "acme"]
