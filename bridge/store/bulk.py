@@ -18,9 +18,13 @@ from sqlalchemy import Connection, Table
 from bridge.store.database import Conflict, Unavailable
 
 Row = Sequence[Any]
-# Few different statements, so that the driver's statement cache always has them.
 _json = msgspec.json.Encoder().encode
 _LONG = len('"2026-01-31T09:00:00.000000Z"')
+_NEVER: frozenset[str] = frozenset()
+# COPY takes two turns with the server, and as many rows as one likes.
+_FEW = 8
+_BLOCK = 256
+# Few different statements, so that the driver's statement cache always has them.
 _SIZES = (256, 64, 16, 4, 1)
 
 
@@ -68,7 +72,11 @@ def insert(
         for part in _parts(rows):
             # One step for many rows: the driver gives up the interpreter lock once, not once a row.
             values = tuple(itertools.chain.from_iterable(part))
-            connection.exec_driver_sql(_insert(table.name, names, maybe, len(part)), values)
+            connection.exec_driver_sql(_insert(table.name, names, maybe, "?", len(part)), values)
+        return
+    if len(rows) <= _FEW:
+        values = tuple(itertools.chain.from_iterable(rows))
+        connection.exec_driver_sql(_insert(table.name, names, _NEVER, "%s", len(rows)), values)
         return
     try:
         with connection.connection.cursor() as cursor, cursor.copy(_copy(table.name, names)) as copy:  # type: ignore[attr-defined]
@@ -85,10 +93,14 @@ def next_ids(connection: Connection, table: Table, count: int) -> list[int]:
     if is_sqlite(connection):
         last = connection.exec_driver_sql(f'SELECT coalesce(max(id), 0) FROM "{table.name}"').scalar_one()  # noqa: S608  # our own table's name
         return list(range(last + 1, last + 1 + count))
-    rows = connection.exec_driver_sql(
-        "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)", (table.name, count)
-    )
-    return [row[0] for row in rows]
+    spare: list[int] = connection.info.setdefault("spare_ids", {}).setdefault(table.name, [])
+    if len(spare) < count:
+        # A block for this connection: gaps do no harm, a round trip in every transaction does.
+        wanted = (table.name, max(count, _BLOCK))
+        query = "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)"
+        spare += [row[0] for row in connection.exec_driver_sql(query, wanted)]
+    ids, spare[:] = spare[:count], spare[count:]
+    return ids
 
 
 def among(
@@ -116,8 +128,8 @@ def _parts(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 
 @functools.lru_cache(maxsize=256)
-def _insert(table: str, names: tuple[str, ...], maybe: frozenset[str], count: int) -> str:
-    marks = ("nullif(?, '')" if name in maybe else "?" for name in names)
+def _insert(table: str, names: tuple[str, ...], maybe: frozenset[str], mark: str, count: int) -> str:
+    marks = (f"nullif({mark}, '')" if name in maybe else mark for name in names)
     row = f"({','.join(marks)})"
     return f'INSERT INTO "{table}" ({_listed(names)}) VALUES {",".join([row] * count)}'  # noqa: S608  # our own names
 
