@@ -42,7 +42,13 @@ class Answers:
 
     def sight(self, *, sees: bool = True) -> Sight:
         """What can be compared. A source that does not see proves no absence."""
-        return Sight(at=self.at, listed=self.listed, silences=self.silences, whole=self.settled and sees)
+        return Sight(
+            at=self.at,
+            listed=self.listed,
+            silences=self.silences,
+            whole=self.settled and sees,
+            young=sees and not self.settled,
+        )
 
 
 @dataclass(frozen=True)

@@ -53,13 +53,15 @@ class _Look:
         return self.bridge.config.intake.reconcile_every
 
     def terms(self, before: SourceState, *, cut_off: bool) -> Terms:
-        """Three quarters of the time between two looks are left to a webhook on its way, one whole to an end.
+        """Three quarters of the time between two looks are left to a webhook on its way, and to an end: two
+        looks are never closer, and a third would break the promise of three minutes.
 
         What a source cut off it will not tell by webhook either: that waits for nothing.
         """
         named = self.settings.receivers or before.receivers
-        grace = timedelta(0) if cut_off else self.every * 3 / 4
-        return Terms(grace=grace, absence=self.every, receivers=frozenset(named))
+        patience = self.every * 3 / 4
+        grace = timedelta(0) if cut_off else patience
+        return Terms(grace=grace, absence=patience, receivers=frozenset(named))
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def _one(each: _Look, due_before: datetime | None) -> _Found | None:
         return None
     before, cut_off = claimed
     terms = each.terms(before, cut_off=cut_off)
-    answers = asking.ask(each.bridge.outbound, each.settings, each.at, settling=each.every * 3)
+    answers = asking.ask(each.bridge.outbound, each.settings, each.at, settling=each.every * 3 / 2)
     if answers.answered:
         with database.reading() as connection:
             known = stored.known(connection, name)

@@ -92,12 +92,17 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
-    """What one look saw. `whole`: an alert that is not listed is really gone."""
+    """What one look saw. `whole`: an alert that is not listed is really gone.
+
+    A list that is only `young`, because Alertmanager has just started, lets absence be noted; nothing
+    follows from it before the list is whole.
+    """
 
     at: datetime
     listed: Mapping[str, Listed]
     silences: Mapping[str, Silence] = {}
     whole: bool = True
+    young: bool = False
 
 
 class Findings(msgspec.Struct, frozen=True):
@@ -136,7 +141,8 @@ def doubtful(known: Iterable[Known], sight: Sight, terms: Terms) -> list[Known]:
     return [
         episode
         for episode in known
-        if episode.fingerprint not in sight.listed
+        if sight.whole
+        and episode.fingerprint not in sight.listed
         and (since := _absent_since(episode, sight)) is not None
         and since < sight.at
         and sight.at - since >= terms.absence
@@ -217,7 +223,7 @@ def _later(listed: Listed, start: datetime) -> bool:
 
 def _absent_since(episode: Known, sight: Sight) -> datetime | None:
     """Since when it is not listed; None when nothing follows from that."""
-    if not sight.whole or episode.last_seen > sight.at:
+    if not (sight.whole or sight.young) or episode.last_seen > sight.at:
         return None
     since = episode.absent_since
     if since is None or (episode.standing is State.FIRING and episode.last_seen > since):
