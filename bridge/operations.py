@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -11,8 +11,22 @@ from sqlalchemy import Column, Connection, select
 
 from bridge import incident as machine
 from bridge import members, sla
-from bridge.model import Actor, Change, Clock, ClockState, Effect, Fact, Incident, Policy, Priority, Verdict
+from bridge.maintenance import all_muted_until
+from bridge.model import (
+    Actor,
+    Change,
+    Clock,
+    ClockState,
+    Effect,
+    Fact,
+    Incident,
+    Policy,
+    Priority,
+    Status,
+    Verdict,
+)
 from bridge.store import alerts, incidents
+from bridge.store import maintenance as windows
 from bridge.store.record import record, write_clocks
 from bridge.store.schema import clocks
 from bridge.store.schema import incidents as table
@@ -45,9 +59,11 @@ def close(bridge: Bridge, number: int, by: Actor, cause: str = "") -> Incident:
 
 def reopen(bridge: Bridge, number: int, by: Actor, text: str = "") -> Incident:
     """It is not over; the first step of a new round is taken at once when it is due at once."""
-    return _apply(
-        bridge, number, lambda incident, now: _and_page(machine.reopen(incident, by, text, now), now)
-    )
+
+    def decide(incident: Incident, now: datetime) -> Change:
+        return _and_page(_wanted(machine.reopen(incident, by, text, now), by, now), now)
+
+    return _apply(bridge, number, decide)
 
 
 def note(bridge: Bridge, number: int, by: Actor, text: str) -> Incident:
@@ -69,7 +85,9 @@ def assign(bridge: Bridge, number: int, by: Actor, assignee: str) -> Incident:
 
 def escalate(bridge: Bridge, number: int, by: Actor, text: str = "") -> Incident:
     """Page the next step now."""
-    return _apply(bridge, number, lambda incident, now: machine.escalate(incident, by, text, now))
+    return _apply(
+        bridge, number, lambda incident, now: _wanted(machine.escalate(incident, by, text, now), by, now)
+    )
 
 
 def set_priority(bridge: Bridge, number: int, by: Actor, priority: Priority, reason: str) -> Incident:
@@ -95,7 +113,8 @@ def set_priority(bridge: Bridge, number: int, by: Actor, priority: Priority, rea
             incident, by, verdict, policy, bridge.config.terms.get(priority, ()), now
         )
         said = Fact(at=now, kind="noted", by=by, text=reason)
-        return _and_page(machine.then(change, Change(incident=change.incident, facts=(said,))), now)
+        change = machine.then(change, Change(incident=change.incident, facts=(said,)))
+        return _and_page(_wanted(change, by, now), now)
 
     return _apply(bridge, number, decide)
 
@@ -124,32 +143,48 @@ def tell_due_clocks(bridge: Bridge) -> int:
 
 def settle_due(bridge: Bridge) -> int:
     """End flapping and storms whose time has come; how many incidents there were."""
-    return _for_due(bridge, table.c.settle_at, members.settle)
+    due = _due(bridge, table.c.settle_at)
+    for number in due:
+        after = _apply(bridge, number, _settle_if_due)
+        if after.status is Status.RESOLVED:
+            bridge.metrics.restored(after)
+    return len(due)
+
+
+def _settle_if_due(incident: Incident, now: datetime) -> Change:
+    """It may have fired again since we looked."""
+    if incident.settle_at is None or incident.settle_at > now:
+        return Change(incident=incident)
+    return members.settle(incident, now)
 
 
 def unmute_due(bridge: Bridge) -> int:
     """Maintenance is over: page what still fires. How many incidents there were."""
-    return _for_due(
-        bridge, table.c.muted_until, lambda incident, now: _and_page(members.unmute(incident, now), now)
-    )
-
-
-def _for_due(bridge: Bridge, column: Column[datetime], decide: Decision) -> int:
-    now = bridge.now()
-    with bridge.database.reading() as connection:
-        due = (
-            connection.execute(select(table.c.number).where(column <= now).limit(_MOST_AT_ONCE))
-            .scalars()
-            .all()
-        )
-
-    def still_due(incident: Incident, moment: datetime) -> Change:
-        at = getattr(incident, column.name)
-        return decide(incident, moment) if at is not None and at <= moment else Change(incident=incident)
-
+    due = _due(bridge, table.c.muted_until)
     for number in due:
-        _apply(bridge, number, still_due)
+        bridge.database.run(lambda connection, number=number: _unmute(connection, bridge, number))  # type: ignore[misc]
     return len(due)
+
+
+def _unmute(connection: Connection, bridge: Bridge, number: int) -> None:
+    """What muted it first is over; the rest of it may be covered by another window that goes on."""
+    now = bridge.now()
+    found = incidents.read(connection, number, lock=True)
+    if found.muted_until is None or found.muted_until > now:
+        return
+    firing = windows.firing_labels(connection, number) if found.is_open else []
+    until = all_muted_until(windows.active(connection, now), firing, found.client, now)
+    if until is not None:
+        change = members.mute(Change(incident=found), until, now)
+    else:
+        change = _and_page(members.unmute(found, now), now)
+    record(connection, change, bridge.arrangements, now, found)
+
+
+def _due(bridge: Bridge, column: Column[datetime]) -> Sequence[int]:
+    with bridge.database.reading() as connection:
+        query = select(table.c.number).where(column <= bridge.now()).limit(_MOST_AT_ONCE)
+        return connection.execute(query).scalars().all()
 
 
 def _tell_clocks(connection: Connection, bridge: Bridge, number: int) -> None:
@@ -206,6 +241,16 @@ def _and_page(change: Change, now: datetime) -> Change:
     return machine.then(change, machine.step_due(change.incident, now)) if due and due <= now else change
 
 
+def _wanted(change: Change, by: Actor, now: datetime) -> Change:
+    """Whom a person wants to be paged is paged now, and not once more when maintenance ends."""
+    incident = change.incident
+    pages = incident.escalate_at is not None or any(effect.kind == "page" for effect in change.effects)
+    if incident.muted_until is None or not pages:
+        return change
+    fact = Fact(at=now, kind="unmuted", by=by, text="paged by hand in spite of maintenance")
+    return replace(change, incident=replace(incident, muted_until=None), facts=(fact, *change.facts))
+
+
 def _apply(bridge: Bridge, number: int, decide: Decision, *, over: bool = False) -> Incident:
     def work(connection: Connection) -> Incident:
         now = bridge.now()
@@ -215,6 +260,17 @@ def _apply(bridge: Bridge, number: int, decide: Decision, *, over: bool = False)
         change = decide(found, now)
         if change.incident is before and not change.facts and not change.effects:
             return before
+        if change.incident.is_open and not before.is_open:
+            _check_alone(connection, before, now)
         return record(connection, change, bridge.arrangements, now, before)
 
     return bridge.database.run(work)
+
+
+def _check_alone(connection: Connection, incident: Incident, now: datetime) -> None:
+    """A problem has one open incident: an earlier one of the same key stays what it is."""
+    other = incidents.by_key(connection, [incident.key], now).get(incident.key)
+    if other is not None and other.is_open:
+        raise machine.NotAllowed(
+            f"{incident.name} cannot be reopened: {other.name} is open for the same problem"
+        )

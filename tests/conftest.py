@@ -122,7 +122,7 @@ def store(database_url: str) -> Iterator[database.Database]:
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock at Wednesday 2026-11-18 02:00 UTC."""
+    """A clock at Wednesday 2026-11-25 02:00 UTC."""
     return Clock()
 
 

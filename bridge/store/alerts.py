@@ -82,7 +82,7 @@ def add(
     deliveries_of: Sequence[int],
     now: datetime,
 ) -> None:
-    """Insert episodes: each with its incident, what was decided, and the delivery that told it first."""
+    """Insert episodes without a row yet: incident, what was decided, and the delivery that told it first."""
     moment, encode, flag = bulk.moment(connection), _encoder.encode, bulk.flag(connection)
     seen, no, yes, none = moment(now), flag(value=False), flag(value=True), bulk.nothing(connection)
     rows = [
@@ -108,6 +108,7 @@ def add(
         )
         for key, told in groups.items()
         for episode, index, verdict in told
+        if episode.id is None
         for alert in (episode.alert,)
     ]
     bulk.insert(connection, alerts, _COLUMNS, rows, _MAYBE)
@@ -158,7 +159,7 @@ def end_undated(connection: Connection, incident: int, now: datetime) -> int:
 
 
 def delivery_ids(connection: Connection, count: int) -> list[int]:
-    """Ids for deliveries about to be added; intake is the only one that adds them."""
+    """Ids for deliveries about to be added; admission is the only one that adds them."""
     return bulk.next_ids(connection, deliveries, count)
 
 

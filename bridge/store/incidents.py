@@ -59,7 +59,9 @@ def read(connection: Connection, number: int, *, lock: bool = False) -> Incident
 
 def read_many(connection: Connection, numbers: Collection[int]) -> dict[int, Incident]:
     """Incidents by number; unknown numbers are left out."""
-    rows = connection.execute(_BY_NUMBER, {"numbers": sorted(numbers)})
+    wanted = sorted(numbers)
+    parts = (wanted[first : first + _MOST_AT_ONCE] for first in range(0, len(wanted), _MOST_AT_ONCE))
+    rows = (row for part in parts for row in connection.execute(_BY_NUMBER, {"numbers": part}))
     return {incident.number: incident for incident in map(from_row, rows)}
 
 
