@@ -28,7 +28,8 @@ POINTS_LIMIT = 11_000
 SMALLEST_SPLIT = 16
 LONGEST_GET = 1_500
 
-_STRINGS = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`')
+# A comment can hold a quote and a text a #: whichever begins first is taken whole.
+_STRINGS = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`|#[^\n]*')
 _COMPARES = re.compile(r"[<>]|[=!]=(?!~)")
 _BOOL = re.compile(r"\bbool\b")
 
@@ -174,7 +175,7 @@ def alerts(
 
 
 def _filters(promql: str) -> bool:
-    """Does a comparison decide which series are left? Label matchers and text in quotes are not one."""
+    """Does a comparison decide which series are left? Matchers, texts in quotes and comments are none."""
     bare = re.sub(r"\{[^}]*\}", "", _STRINGS.sub('""', promql))
     return bool(_COMPARES.search(bare)) and not _BOOL.search(bare)
 

@@ -22,6 +22,8 @@ MOST_COUNTED = 1000
 _INTERVALS = range(1, 1000)
 # COUNT is looked for so far; further occurrences than this nobody plans.
 _FARTHEST = 20 * 366  # days
+# Every kind of year there is: leap or not, beginning on each weekday.
+_KINDS_OF_YEAR = (*range(2000, 2028, 4), 2001, 2002, 2003, 2005, 2006, 2009, 2010)
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _DAY = re.compile(rf"([+-]?[1-9][0-9]?)?({'|'.join(_WEEKDAYS)})")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,4}")
@@ -191,6 +193,15 @@ def _check(rule: Rule) -> None:
     for n, weekday in rule.weekdays:
         if abs(n) > furthest:
             raise BadRule(f"BYDAY={n}{_WEEKDAYS[weekday]} never comes with FREQ={rule.frequency}")
+    if not _comes(msgspec.structs.replace(rule, interval=1, count=0, until=None)):
+        raise BadRule("the rule never fires: no day of any year is what its BY… parts ask for together")
+
+
+@functools.lru_cache(maxsize=1024)
+def _comes(rule: Rule) -> bool:
+    """Is there a day in any year on which the rule fires, whenever it begins?"""
+    years = (_between(rule, date(y, 1, 1), date(y, 1, 1), date(y, 12, 31)) for y in _KINDS_OF_YEAR)
+    return any(next(fired, None) is not None for fired in years)
 
 
 def _frequency(name: str, value: str) -> str:

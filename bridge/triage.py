@@ -15,11 +15,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 from bridge.matchers import Matcher
 from bridge.model import Alert, Labels, Priority, Verdict
-from bridge.text import one_line, visible
+from bridge.text import one_line, visible, web_link
 
 INCIDENT_BY = ("client", "service", "alertname")
 BLIND_BY = ("client", "service", "rulename", "datasource_uid")
@@ -140,7 +139,7 @@ def decide(alert: Alert, known: Known, route_labels: Labels = MappingProxyType({
     client = rule.client or _client(told, known, why)
     service = rule.service or told.get("service", "")
     facts = known.services.get(service, ServiceFacts())
-    runbook = rule.runbook or _link(alert.annotations.get("runbook_url") or told.get("runbook_url", ""))
+    runbook = rule.runbook or web_link(alert.annotations.get("runbook_url") or told.get("runbook_url", ""))
     return Verdict(
         rule=names[-1],
         priority=priority,
@@ -178,7 +177,7 @@ def gist(alert: Alert, known: Known, route_labels: Labels = MappingProxyType({})
 
 
 def trials(labels: Labels, rules: Sequence[Rule]) -> list[Trial]:
-    """Every rule tried, in order, up to the one that decided."""
+    """Every rule tried, in order, up to the one that decided; to explain, `decide` asks for less."""
     tried: list[Trial] = []
     for rule in rules:
         tried.append(Trial(rule, tuple(m for m in rule.match if not m.matches(labels))))
@@ -207,7 +206,12 @@ def _in_key(value: str) -> str:
 
 
 def _merged(labels: Labels, rules: Sequence[Rule]) -> tuple[Rule, list[str]]:
-    hits = [trial.rule for trial in trials(labels, rules) if trial.matched]
+    hits: list[Rule] = []
+    for rule in rules:
+        if all(matcher.matches(labels) for matcher in rule.match):
+            hits.append(rule)
+            if not rule.continues:
+                break
     if len(hits) == 1:
         return hits[0], [hits[0].name]
 
@@ -236,7 +240,7 @@ def _blind(alert: Alert, told: Labels, known: Known) -> Verdict:
         key=f"{BLIND}: {incident_key(alert, BLIND_BY, client, service)}",
         title=one_line(f"Monitoring is blind: {about} ({alert.name})"),
         policy=known.default_policy,
-        runbook=_link(alert.annotations.get("runbook_url", "")),
+        runbook=web_link(alert.annotations.get("runbook_url", "")),
         page=Priority.P2 in known.paging,
         why=tuple(why),
     )
@@ -269,12 +273,3 @@ def _client(told: Labels, known: Known, why: list[str]) -> str:
 def _title(wanted: str, alert: Alert) -> str:
     told = (wanted, alert.annotations.get("summary", ""), alert.annotations.get("title", ""), alert.name)
     return next((line for line in map(one_line, told) if line), alert.fingerprint)
-
-
-def _link(url: str) -> str:
-    """Only http and https may become a link: `javascript:` arrives in annotations."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    return url if parts.scheme in ("http", "https") and parts.hostname and url.isprintable() else ""

@@ -10,14 +10,17 @@ import click
 
 from bridge import oncall as duty
 from bridge.commands.shell import answers_in_words, as_json, config_of, show
+from bridge.config import warnings
 from bridge.wiring import utc_now
 
 
 @click.command()
 @click.pass_obj
 def check(config_file: Path) -> None:
-    """Check configuration, rules and references; one line for every mistake."""
+    """Check configuration, rules and references; one line for every mistake and every warning."""
     config = config_of(config_file)
+    for warning in warnings(config.known.rules):
+        click.echo(click.style(f"warning: {warning}", fg="yellow"), err=True)
     rules = len(config.known.rules)
     click.echo(
         f"{config_file}: fine ({rules} rules, {len(config.clients)} clients, version {config.version})"

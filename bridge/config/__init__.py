@@ -2,7 +2,8 @@
 
 from bridge.config.build import Config
 from bridge.config.load import ConfigError, load
+from bridge.config.reach import warnings
 from bridge.config.tree import Problem
 from bridge.config.values import Duration, Secret
 
-__all__ = ["Config", "ConfigError", "Duration", "Problem", "Secret", "load"]
+__all__ = ["Config", "ConfigError", "Duration", "Problem", "Secret", "load", "warnings"]

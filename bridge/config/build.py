@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import holidays
 
 from bridge import matchers, oncall, sla, triage
+from bridge.config import reach
 from bridge.config import settings as shape
 from bridge.config.references import Rules
 from bridge.config.tree import Path_, Tree
@@ -71,10 +72,11 @@ def config(found: dict[str, Any], rules: Rules, version: str, tree: Tree) -> Con
     for name, client in found["clients"].items():
         _zone(tree, ("clients", name, "time_zone"), client.time_zone)
     for name, plan in found["failover"].items():
-        for index, text in enumerate(plan.on.match):
-            _matcher(tree, ("failover", name, "on", "match", index), text)
+        on: Path_ = ("failover", name, "on")
+        reach.trigger(tree, on, plan.on, _matchers(tree, (*on, "match"), plan.on.match))
     watched = tuple(_watched(tree, typed) for typed in found["sources"].values() if _watches(typed))
     read_rules = tuple(_rule(rule_tree, path, rule) for rule_tree, path, rule in rules)
+    reach.hidden(rules, read_rules)
     if tree.problems or any(rule_tree.problems for rule_tree, _, _ in rules):
         return None
     return Config(
@@ -139,17 +141,14 @@ def _watches(typed: shape.Typed) -> bool:
 
 def _watched(tree: Tree, typed: shape.Typed) -> WatchedHeartbeat:
     given = typed.settings
-    path: Path_ = ("sources", typed.name, "match")
-    found = [_matcher(tree, (*path, index), text) for index, text in enumerate(given.match)]
-    match = tuple(matcher for matcher in found if matcher)
+    match = _matchers(tree, ("sources", typed.name, "match"), given.match)
     return WatchedHeartbeat(typed.name, given.watches, match, given.every, given.grace)
 
 
 def _rule(rule_tree: Tree, path: Path_, rule: shape.RuleSettings) -> triage.Rule:
-    found = [_matcher(rule_tree, (*path, "match", index), text) for index, text in enumerate(rule.match)]
     return triage.Rule(
         name=rule.name,
-        match=tuple(matcher for matcher in found if matcher),
+        match=_matchers(rule_tree, (*path, "match"), rule.match),
         priority=rule.priority,
         client=rule.client,
         service=rule.service,
@@ -163,12 +162,15 @@ def _rule(rule_tree: Tree, path: Path_, rule: shape.RuleSettings) -> triage.Rule
     )
 
 
-def _matcher(tree: Tree, path: Path_, text: str) -> matchers.Matcher | None:
-    try:
-        return matchers.parse(text)
-    except matchers.BadMatcher as error:
-        tree.wrong(path, str(error))
-        return None
+def _matchers(tree: Tree, path: Path_, texts: Sequence[str]) -> tuple[matchers.Matcher, ...]:
+    """Those that can be read; the others are noted as mistakes."""
+    found: list[matchers.Matcher] = []
+    for index, text in enumerate(texts):
+        try:
+            found.append(matchers.parse(text))
+        except matchers.BadMatcher as error:
+            tree.wrong((*path, index), str(error))
+    return tuple(found)
 
 
 def _terms(entry: shape.PriorityTerms) -> tuple[Term, ...]:

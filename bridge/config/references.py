@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,9 +12,12 @@ from apscheduler.triggers.cron import CronTrigger
 from bridge.config import settings as shape
 from bridge.config.convert import suggestion
 from bridge.config.tree import Path_, Tree
+from bridge.matchers import BadMatcher, selector
 from bridge.model import Priority
 
 SHORTEST_HEARTBEAT = 10
+_CYCLE_BEGINS = date(2000, 1, 1)
+_CYCLE = 28 * 365 + 7  # days; leap years and weekdays come back together
 
 Rules = list[tuple[Tree, Path_, shape.RuleSettings]]
 
@@ -86,13 +90,36 @@ def _heartbeat(tree: Tree, path: Path_, given: Any, feeding: list[str]) -> None:
 
 def _figures(tree: Tree, found: dict[str, Any]) -> None:
     try:
-        CronTrigger.from_crontab(found["reports"].cron)
+        fires = _fires(CronTrigger.from_crontab(found["reports"].cron))
     except ValueError:
         tree.wrong(("reports", "cron"), 'expected five fields of cron such as "0 6 1 * *"')
+    else:
+        if not fires:
+            tree.wrong(("reports", "cron"), "never fires: no month has such a day; for example 0 6 1 * *")
     for name, client in found["clients"].items():
+        for key in ("selector", "host_selector"):
+            _selector(tree, ("clients", name, "report", key), getattr(client.report, key))
         for service, percent in client.slo.items():
             if not 0 < percent < 100:
                 tree.wrong(("clients", name, "slo", service), "expected a percentage between 0 and 100")
+
+
+def _fires(cron: CronTrigger) -> bool:
+    """Is there a day that all fields take, within the years after which weekdays and dates repeat?"""
+    chosen = [field for field in cron.fields if field.name in ("month", "day", "day_of_week")]
+    return any(
+        all(field.get_next_value(day) == field.get_value(day) for field in chosen)
+        for day in (_CYCLE_BEGINS + timedelta(days=number) for number in range(_CYCLE))
+    )
+
+
+def _selector(tree: Tree, path: Path_, text: str) -> None:
+    """It is put between the braces of queries, where anything else could ask for other clients' series."""
+    try:
+        if text and not selector(text):
+            tree.wrong(path, 'names no series: leave it out, or name them like client="acme"')
+    except BadMatcher as error:
+        tree.wrong(path, str(error))
 
 
 def _links(tree: Tree, found: dict[str, Any]) -> None:
@@ -211,8 +238,3 @@ def _triage(tree: Tree, rules: Rules, rule_trees: list[Tree]) -> None:
         return  # a rule with a mistake of its own may be the default
     if not any(not rule.match and not rule.continues for _, _, rule in rules):
         rule_trees[-1].wrong((), "a default rule is mandatory: end with a rule without `match`")
-    for number, (rule_tree, path, rule) in enumerate(rules[:-1]):
-        if not rule.match and not rule.continues:
-            after = rules[number + 1][2].name
-            rule_tree.wrong(path, f'matches every alert, so "{after}" and what follows can never match')
-            break

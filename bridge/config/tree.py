@@ -25,6 +25,9 @@ _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)?\.[0-9]+|[-+]?(0|[1-9][0-9]*)\.")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PLAIN = {"": None, "~": None, "null": None, "true": True, "false": False}
 
+# What YAML does not allow in a file and its escapes bring in all the same: "\0" and "\ud800".
+_NOT_TEXT = yaml.reader.Reader.NON_PRINTABLE
+
 Path_ = tuple[str | int, ...]
 
 
@@ -159,7 +162,7 @@ class _Builder:
                     Problem(self._tree.file, line, path_text(path), "a key is not text")
                 )
                 continue
-            key = str(key_node.value)
+            key = self._clean(str(key_node.value), path, line)
             where = (*path, key)
             if key in found:
                 self._tree.problems.append(Problem(self._tree.file, line, path_text(where), "is given twice"))
@@ -183,7 +186,7 @@ class _Builder:
             self._tree.wrong(where, f'both "{name}" and "{key}" are given; one is enough')
             return name, found[name]
         try:
-            text = Path(value).read_text("utf-8").strip()
+            text = self._clean(Path(value).read_text("utf-8").strip(), where)
         except (OSError, UnicodeDecodeError) as error:
             said = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             self._tree.wrong(where, f"{value} cannot be read: {said}")
@@ -199,6 +202,7 @@ class _Builder:
                 return int(text)
             if _FLOAT.fullmatch(text):
                 return float(text)
+        text = self._clean(text, path)
         environment = self._environment
         if environment is None:
             return text
@@ -209,5 +213,17 @@ class _Builder:
         if not value:
             self._tree.wrong(path, f"the environment variable {name} is not set")
             return "unset"
+        value = self._clean(value, path)
         self._tree.from_outside[value] = f"${{{name}}}"
         return value
+
+    def _clean(self, text: str, path: Path_, line: int = 0) -> str:
+        """The text; what no file may hold is noted as a mistake and marked, so that it can be printed."""
+        found = _NOT_TEXT.search(text)
+        if found is None:
+            return text
+        what = "half a character" if "\ud800" <= found[0] <= "\udfff" else "control character"
+        place = line or self._tree.line(path)
+        reason = f"{what} U+{ord(found[0]):04X}"
+        self._tree.problems.append(Problem(self._tree.file, place, path_text(path), reason))
+        return _NOT_TEXT.sub("\ufffd", text)

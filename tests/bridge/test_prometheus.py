@@ -204,6 +204,12 @@ def item(value: str) -> str:
         ("scalar(x) > bool 1", SCALAR % "1", True),
         ("absent(x)", VECTOR % item("1"), True),
         ("x > 1", VECTOR % item("+Inf"), True),
+        ("up # > 0", VECTOR % item("0"), False),
+        ("# is x > 0?\nup", VECTOR % item("0"), False),
+        ("x # don't\n== 0 # or", VECTOR % item("0"), True),
+        ('x{a="#"} == 0', VECTOR % item("0"), True),
+        ("x{a=`#`} == 0 # bool", VECTOR % item("0"), True),
+        ('up{a="b" # }\n, c="d"}', VECTOR % item("0"), False),
     ],
 )
 @responses.activate

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -143,6 +144,7 @@ def test_matchers_see_the_alert_and_not_the_route() -> None:
         ),
         pytest.param({}, {"runbook_url": "https://r/a\nb"}, "https://r/svc", id="no line break in a link"),
         pytest.param({}, {"runbook_url": "http://[::1"}, "https://r/svc", id="half an address"),
+        pytest.param({}, {"runbook_url": "https://a:b@r/"}, "https://r/svc", id="no password in a link"),
         pytest.param({}, {"runbook_url": "https:///x"}, "https://r/svc", id="no host"),
         pytest.param({}, {}, "https://r/svc", id="the service's, where nothing else says"),
         pytest.param(
@@ -261,6 +263,20 @@ def test_who_asks_why_sees_every_rule_up_to_the_one_that_decided() -> None:
         ("pay", True, False),
     ]
     assert [str(matcher) for matcher in tried[0].failed] == ['region="eu"']
+
+
+def test_a_rule_is_left_at_its_first_matcher_that_fails() -> None:
+    asked: list[str] = []
+
+    class Labels(dict[str, str]):
+        def get(self, name: str, *default: object) -> str:  # type: ignore[override]
+            asked.append(name)
+            return super().get(name, "")
+
+    told = msgspec.structs.replace(alert(), labels=Labels(service="orders"))
+    assert verdict(told, rule("r", 'service="payments"', 'region="eu"', 'zone="a"')).rule == "default"
+    assert "service" in asked
+    assert not {"region", "zone"} & set(asked)
 
 
 @given(

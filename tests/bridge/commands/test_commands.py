@@ -53,6 +53,15 @@ def test_check_is_quiet_when_all_is_well_and_names_every_mistake(bridge_with_fil
     assert said.count("\n") >= 1
 
 
+def test_check_warns_on_standard_error_and_is_content_all_the_same(bridge_with_file, tmp_path):
+    _, run = bridge_with_file
+    assert run("check").stderr == ""
+    (tmp_path / "triage.yml").write_text("- {name: any, match: ['alertname!=\"\"']}\n- {name: all}\n")
+    done = run("check", code=0)
+    assert done.stderr.startswith(f'warning: {tmp_path}/triage.yml:1: rule "any" matches every alert with')
+    assert "fine (2 rules" in done.stdout
+
+
 def test_explain_tells_the_rule_and_what_nearly_matched(bridge_with_file):
     _, run = bridge_with_file
     body = str(FIXTURES / "alertmanager" / "firing_single.json")

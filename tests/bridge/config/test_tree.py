@@ -67,6 +67,50 @@ def test_a_file_key_becomes_the_key_with_what_the_file_holds(tmp_path: Path) -> 
     assert found.line(("a", "token")) == 2
 
 
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        pytest.param('"a\\0b"', "control character U+0000", id="NUL"),
+        pytest.param('"\\x1b[2J"', "control character U+001B", id="escape"),
+        pytest.param('"\\ud800"', "half a character U+D800", id="half a character"),
+        pytest.param('"\\udfff x"', "half a character U+DFFF", id="the other half"),
+    ],
+)
+@pytest.mark.parametrize("where", ["x:\n  a: %s", "x:\n  %s: a"])
+def test_what_no_file_may_hold_does_not_come_in_by_an_escape(
+    tmp_path: Path, where: str, written: str, said: str
+) -> None:
+    found = tree(tmp_path, where % written)
+    assert [(problem.line, problem.reason) for problem in found.problems] == [(2, said)]
+    repr(found.value).encode()
+    assert str(found.problems[0]).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [("\x07", "control character U+0007"), ("\udcff", "half a character U+DCFF")]
+)
+def test_what_no_file_may_hold_does_not_come_in_by_a_variable(tmp_path: Path, value: str, said: str) -> None:
+    found = tree(tmp_path, "a: 1\nb: x${N}", N=f"hunter2{value}")
+    assert [(problem.line, problem.path, problem.reason) for problem in found.problems] == [(2, "b", said)]
+    found.wrong(("b",), f"{found.value['b']} is wrong")
+    assert "hunter2" not in str(found.problems[-1])
+
+
+def test_a_secret_with_a_control_character_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("hunter2\0secret")
+    found = tree(tmp_path, f"a:\n  token_file: {tmp_path}/token\n")
+    assert [str(problem) for problem in found.problems] == [
+        f"{found.file}:2: a.token_file: control character U+0000"
+    ]
+    found.wrong(("a", "token"), f"{found.value['a']['token']} is wrong")
+    assert "hunter2" not in str(found.problems[-1])
+
+
+@pytest.mark.parametrize("text", ['"\\t\\n\\r"', '"\\U0001F600 支付"', '"\\x85\\uFEFF"'])
+def test_what_a_file_may_hold_may_be_escaped(tmp_path: Path, text: str) -> None:
+    assert tree(tmp_path, f"a: {text}").problems == []
+
+
 def test_a_block_whose_name_ends_in_file_is_a_block(tmp_path: Path) -> None:
     assert tree(tmp_path, "log_file: {a: 1}").value == {"log_file": {"a": 1}}
 
