@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from bridge import correlation, placement
@@ -70,6 +71,12 @@ def _place(
     for episode, index in heard.new:
         verdict = gist(episode.alert, known, waiting[index].notification.route_labels)
         groups.setdefault(verdict.key, []).append((episode, index, verdict))
+    for each in placement.astray(connection, heard.changed, bridge, now):
+        _, episode, (index, *others) = each
+        heard.changed.remove(each)
+        heard.also[episode.identity] = others
+        verdict = gist(episode.alert, known, waiting[index].notification.route_labels)
+        groups.setdefault(verdict.key, []).append((episode, index, verdict))
     hidden: dict[tuple[int, str], int] = {}
     for index, delivery in enumerate(waiting):
         if delivery.notification.hidden:
@@ -85,12 +92,16 @@ def _place(
     return placed
 
 
-def _store(
-    connection: Connection, heard: Heard, placed: Placed, ids: Sequence[int], now: datetime
-) -> None:
+def _store(connection: Connection, heard: Heard, placed: Placed, ids: Sequence[int], now: datetime) -> None:
     alerts.add(connection, placed.groups, placed.incident_of, ids, now)
     alerts.touch(connection, heard.repeated, now)
-    alerts.change(connection, [after for _, after, _ in heard.changed], now)
+    moved = [
+        replace(episode, incident=placed.incident_of[key])
+        for key, members in placed.groups.items()
+        for episode, _, _ in members
+        if episode.id is not None
+    ]
+    alerts.change(connection, [*(after for _, after, _ in heard.changed), *moved], now)
     for key, members in placed.groups.items():
         for episode, index, _ in members:
             heard.touched.setdefault(index, set()).add(placed.incident_of[key])

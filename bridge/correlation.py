@@ -42,6 +42,12 @@ class Slot:
     because: str = ""
     episodes: list[Member] = field(default_factory=list)
 
+    @property
+    def burns(self) -> bool:
+        """Does something of it fire?"""
+        known = self.found is not None and self.found.is_open and self.found.firing > 0
+        return known or any(episode.firing for episode, _, _ in self.episodes)
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -104,7 +110,7 @@ class _Placing:
         if not needs:
             return None
         for slot in self.slots.values():
-            if slot.verdict.service in needs and slot.verdict.client in (verdict.client, ""):
+            if slot.burns and slot.verdict.service in needs and slot.verdict.client in (verdict.client, ""):
                 return slot
         for found in self.candidates.needed:
             if found.service in needs and found.client in (verdict.client, "") and found.firing:

@@ -73,7 +73,11 @@ class Work:
         """Remember what is to be recorded, unless it changes nothing."""
         if change.incident is before and not change.facts and not change.effects:
             return
-        self.changes[change.incident.number] = (change, before)
+        number = change.incident.number
+        if number in self.changes:
+            told, _ = self.changes[number]
+            change = replace(change, facts=told.facts + change.facts)
+        self.changes[number] = (change, before)
         if before is not None and before.is_open and not change.incident.is_open:
             self.placed.restored.append(change.incident)
 
@@ -87,16 +91,18 @@ class Work:
         return self.bridge.config.policies.get(verdict.policy, Policy(name=""))
 
     def muted(self, alerts: Iterable[Alert], client: str) -> datetime | None:
-        """Until when maintenance mutes all of these; None when one of them may page."""
+        """Until when maintenance mutes all of these that fire; None when one of them may page."""
         if not self.windows:
             return None
-        return all_muted_until(self.windows, (alert.labels for alert in alerts), client, self.now)
+        told = list(alerts)
+        firing = [alert for alert in told if alert.ends_at is None] or told
+        return all_muted_until(self.windows, (alert.labels for alert in firing), client, self.now)
 
 
 def open_(work: Work, slot: Slot, follows: int | None) -> None:
     """A new incident for a slot; it `follows` an earlier one of the same key."""
     now, config = work.now, work.bridge.config
-    first, index, _ = slot.episodes[0]
+    _, index, _ = slot.episodes[0]
     verdict = _full(slot, work)
     number = work.placed.incident_of[slot.episodes[0][2].key]
     change = machine.open_(
@@ -131,14 +137,18 @@ def open_(work: Work, slot: Slot, follows: int | None) -> None:
         change = _with_first_step(_with_failover(change, verdict, now), now)
     work.placed.opened.setdefault(index, []).append(change.incident)
     work.change(change, None)
-    if change.incident.is_open and first.firing:
+    if change.incident.is_open and change.incident.firing:
         _suspect(work, change.incident)
 
 
 def _full(slot: Slot, work: Work) -> Verdict:
-    """What the incident is about comes from its own key's alert, how urgent it is from the worst member."""
-    worst = highest(verdict for _, _, verdict in slot.episodes)
-    own = [member for member in slot.episodes if member[2].key == slot.key] or slot.episodes
+    """What the incident is about comes from its own key's alert, how urgent it is from the worst member.
+
+    What is over already counts only where nothing else does.
+    """
+    counting = [member for member in slot.episodes if member[0].firing] or slot.episodes
+    worst = highest(verdict for _, _, verdict in counting)
+    own = [member for member in counting if member[2].key == slot.key] or counting
     chosen = highest(verdict for _, _, verdict in own)
     episode, index, _ = next(member for member in own if member[2] is chosen)
     full = decide(episode.alert, work.bridge.config.known, work.deliveries.route_labels[index])
@@ -160,8 +170,9 @@ def join(work: Work, found: Incident, slot: Slot | None, turn: Turns) -> None:
     change = Change(incident=found)
     if fires and not found.is_open:
         change = members.fires_again(found, flapping, now)
-    if fires and new:
-        change = _risen(work, change, found, highest(verdict for _, _, verdict in new))
+    worst = _worst(new)
+    if worst:
+        change = _risen(work, change, found, worst)
     hidden = max([turn.hidden, *(work.deliveries.cut_off(i, episode.alert) for episode, i, _ in new)])
     if hidden:
         change = machine.then(change, members.hold(change.incident, hidden, now))
@@ -177,8 +188,14 @@ def join(work: Work, found: Incident, slot: Slot | None, turn: Turns) -> None:
         settle_at = now + work.bridge.config.intake.storm.within
         change = replace(change, incident=replace(change.incident, settle_at=settle_at))
     if fires:
-        change = _told(change, found, muted, highest(v for _, _, v in new) if new else None, now)
+        change = _told(change, found, muted, worst, now)
     work.change(change, found)
+
+
+def _worst(told: Sequence[Member]) -> Verdict | None:
+    """The most urgent verdict on what fires; what is over asks for nothing."""
+    firing = [verdict for episode, _, verdict in told if episode.firing]
+    return highest(firing) if firing else None
 
 
 def _risen(work: Work, change: Change, found: Incident, verdict: Verdict) -> Change:
@@ -198,18 +215,18 @@ def _told(
     """Page what has to be paged now, unless planned maintenance is the reason for it."""
     due = change.incident.escalate_at
     news = due is not None and found.escalate_at != due
-    if muted and news:
+    # What fired before and is not muted may page: planned work on something else does not hush it.
+    in_force = found.is_open and found.muted_until is None and found.firing > 0
+    if muted and news and not in_force:
         return members.mute(change, muted, now)
-    if muted:
+    if muted and not news:
         # A window that ends earlier than the incident's mute makes it shorter.
         known = change.incident.muted_until
         return members.mute(change, muted, now) if known is not None and muted < known else change
     if change.incident.muted_until is not None:
-        if verdict is None:
-            return change
         # Something that no window mutes joined it: its maintenance is no excuse any more.
         change = machine.then(change, members.unmute(change.incident, now))
-    if verdict:
+    if verdict and not muted:
         change = _with_failover(change, verdict, now)
     return _with_first_step(change, now)
 

@@ -49,7 +49,9 @@ def changed(
         for kind, alerts in (("joined", joined), ("ended", ended))
         if alerts and incident.flapping_at is None
     ]
-    return settled(Change(incident=after, facts=tuple(facts)), now)
+    change = Change(incident=after, facts=tuple(facts))
+    # What was over when it came ends nothing: an incident that a person reopened stays open.
+    return settled(change, now) if ended else change
 
 
 def settled(change: Change, now: datetime, why: str = "all alerts are quiet") -> Change:

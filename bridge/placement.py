@@ -53,6 +53,23 @@ def place(
     return work.placed
 
 
+def astray(
+    connection: Connection, changed: Sequence[Changed], bridge: Bridge, now: datetime
+) -> list[Changed]:
+    """Episodes that were not over after all while their incident is: they are placed like new ones.
+
+    It was closed, was restored too long ago, or gave way to another one of its key.
+    """
+    back = {e.incident for before, e, _ in changed if e.incident and e.firing and not before.firing}
+    own = incidents.read_many(connection, back) if back else {}
+    over = {number: found.key for number, found in own.items() if not found.is_open}
+    if not over:
+        return []
+    meant = incidents.by_key(connection, set(over.values()), now - bridge.config.intake.reopen_within)
+    lost = {number for number, key in over.items() if key not in meant or meant[key].number != number}
+    return [each for each in changed if each[1].incident in lost and each[1].firing and not each[0].firing]
+
+
 def take(connection: Connection, number: int, source: str, bridge: Bridge, now: datetime) -> None:
     """Somebody took the incident at the sender's side."""
     found = incidents.read_many(connection, [number]).get(number)

@@ -21,6 +21,8 @@ blueprint = Blueprint("maintenance_api", __name__, url_prefix="/api/v1/maintenan
 
 Answer = dict[str, Any]
 _INSIDE = ("reason", "by", "cancelled_by")
+# No duration anybody means is longer, and a mistake is told with its text.
+_LONGEST_LENGTH = 40
 
 
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +43,7 @@ def window_of(wanted: Wanted, by: Actor) -> Window:
     bridge = access.bridge()
     client = bridge.config.clients.get(wanted.client)
     try:
-        seconds = int(Duration.parse(wanted.length.strip()).total_seconds())
+        seconds = int(Duration.parse(wanted.length.strip()[:_LONGEST_LENGTH]).total_seconds())
     except ValueError as error:
         raise BadWindow(f"length: {error}") from error
     return maintenance.made(

@@ -1,4 +1,4 @@
-"""Whatever is told, done and waited for in whatever order: what is stored makes sense, and nothing is lost."""
+"""Whatever is told, done and waited for in whatever order: what is stored makes sense, nothing is lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from msgspec.structs import replace
 from sqlalchemy import event
 
@@ -27,7 +33,7 @@ from bridge.wiring import read_config, wire
 from tests.conftest import START, Clock
 from tests.laws import LAWS, Look, look
 from tests.stories import LI
-from tests.tellings import Tellings
+from tests.tellings import Series, Tellings
 
 CONFIG = """
 url: https://bridge.test
@@ -69,10 +75,25 @@ SERIES = {
     "second": ["Down acme db critical a", "Slow acme web warning a", "Slow acme web critical b"],
     "duty": ["Call acme web warning a", "Call nord orders critical a"],
 }
-HOW = ["new", "new", "new", "again", "again", "ends", "ends", "ends", "is over", "was earlier", "gone"]
+HOW = [
+    "new",
+    "new",
+    "new",
+    "again",
+    "ends",
+    "ends",
+    "ends",
+    "is over",
+    "was earlier",
+    "gone",
+    "gone",
+    "back",
+    "back",
+]
 HELD = ["silenced", "inhibited", "stale", "active"]
+TICKS = ["settle_due", "unmute_due", "take_due_steps", "tell_due_clocks"]
 tellings = st.tuples(st.integers(0, 99), st.sampled_from(HOW + HELD), st.integers(0, 3))
-deliveries = st.tuples(
+one_delivery = st.tuples(
     st.sampled_from(["main", "main", "second", "duty"]),
     st.lists(tellings, min_size=1, max_size=4),
     st.sampled_from(["", "", "", "", "", "hidden", "unread", "taken"]),
@@ -114,7 +135,7 @@ class Histories(RuleBasedStateMachine):
 
     # What sources tell
 
-    @rule(told=st.lists(deliveries, min_size=1, max_size=2), found=st.booleans())
+    @rule(told=st.lists(one_delivery, min_size=2, max_size=2), found=st.booleans())
     def deliver(self, told: list[Any], found: bool) -> None:  # noqa: FBT001  # hypothesis gives it by name
         now = self.clock.forward(milliseconds=1)
         waiting = [self.waiting(*one, now, (FOUND,) if found else ()) for one in told]
@@ -123,6 +144,13 @@ class Histories(RuleBasedStateMachine):
             stored = look(connection, now)
         for one, outcome in zip(waiting, outcomes, strict=True):
             self.check(one, outcome, stored)
+
+    @rule(source=st.sampled_from(sorted(SERIES)), which=st.integers(0, 99), times=st.integers(1, 3))
+    def one_comes_and_goes(self, source: str, which: int, times: int) -> None:
+        for _ in range(times):
+            self.clock.forward(seconds=20)
+            self.deliver([(source, [(which, "new", 0)], "")], found=False)
+            self.deliver([(source, [(which, "ends", 0)], "")], found=False)
 
     def waiting(
         self, source: str, told: list[Any], oddity: str, now: datetime, flaws: tuple[str, ...]
@@ -140,7 +168,10 @@ class Histories(RuleBasedStateMachine):
 
     def alert(self, source: str, which: int, how: str, minutes: int, now: datetime) -> Alert | None:
         """What is told now of one of the source's series; None when there is no such thing to tell."""
-        mark = SERIES[source][which % len(SERIES[source])]
+        marks = [mark for mark in SERIES[source] if self.may_be(how, (source, mark))]
+        if not marks:
+            return None
+        mark = marks[which % len(marks)]
         fires = self.tellings.fires((source, mark))
         names = ("alertname", "client", "service", "severity", "instance")
         labels = {name: text for name, text in zip(names, mark.split(), strict=True) if text != "-"}
@@ -148,18 +179,16 @@ class Histories(RuleBasedStateMachine):
         known = sorted(self.tellings.series.get((source, mark), {}), reverse=True)
         alert = Alert(source=source, fingerprint=mark, starts_at=past, labels=labels)
         if source == "duty":
-            over = how in ("ends", "is over", "gone")
+            over = how in ("ends", "is over", "gone", "silenced")
             alert = replace(alert, starts_at=now, undated=True, ends_at=now if over else None)
         elif how == "is over":
             alert = replace(alert, ends_at=past + timedelta(seconds=30 * minutes))
         elif how == "was earlier":
             alert = replace(alert, starts_at=now - timedelta(minutes=20 + minutes))
-        elif how in ("again", "ends"):
+        elif how in ("again", "ends", "back"):
             start = known[min(minutes // 2, len(known) - 1)] if known else past
             alert = replace(alert, starts_at=start, ends_at=max(start, past) if how == "ends" else None)
-        elif how != "new":
-            if fires is None:
-                return None
+        elif fires is not None and how != "new":
             alert = replace(alert, starts_at=fires, held_by=f"{how} for a test" if how != "active" else "")
             if how == "gone":
                 alert = replace(alert, ends_at=max(past, fires), presumed=True)
@@ -169,6 +198,13 @@ class Histories(RuleBasedStateMachine):
         late = since is not None and alert.ends_at is not None and alert.ends_at >= since - 5 * MINUTE
         self.tellings.hear(alert, doubted=late)
         return alert
+
+    def may_be(self, how: str, series: Series) -> bool:
+        """Is this something to tell of a series?"""
+        if how == "back":
+            latest = self.tellings.latest(series)
+            return latest is not None and self.tellings.series[series][latest].gone is not None
+        return how not in ("gone", *HELD) or self.tellings.fires(series) is not None
 
     def check(self, one: Waiting, outcome: Outcome, stored: Look) -> None:
         """The delivery's own row counts what was new and names where its alerts went."""
@@ -185,19 +221,25 @@ class Histories(RuleBasedStateMachine):
             states = sources.states(connection).values()
         return {state.name: state.doubted_since for state in states if state.doubted_since}
 
-    @rule(source=st.sampled_from(sorted(SERIES)), why=st.sampled_from(["no Prometheus", sources.SILENT]))
-    def it_goes_blind(self, source: str, why: str) -> None:
-        self.bridge.database.run(lambda c: sources.blind(c, source, why, self.clock()))
+    @rule(told=one_delivery, found=st.booleans())
+    def deliver_one(self, told: Any, found: bool) -> None:  # noqa: FBT001
+        self.deliver([told], found)
 
-    @rule(source=st.sampled_from(sorted(SERIES)))
-    def it_sees(self, source: str) -> None:
-        self.bridge.database.run(lambda c: sources.seeing(c, source, "no Prometheus", sources.SILENT))
+    @rule(
+        source=st.sampled_from(sorted(SERIES)), why=st.sampled_from(["", "", "no Prometheus", sources.SILENT])
+    )
+    def it_goes_blind_or_sees(self, source: str, why: str) -> None:
+        if why:
+            self.bridge.database.run(lambda c: sources.blind(c, source, why, self.clock()))
+        else:
+            self.bridge.database.run(lambda c: sources.seeing(c, source, "no Prometheus", sources.SILENT))
+            self.a_heart_beats()
 
+    @precondition(lambda self: any(incident.held for incident in self.after.incidents.values()))
     @rule(source=st.sampled_from(["main", "second"]))
     def its_full_list_is_known(self, source: str) -> None:
         self.bridge.database.run(lambda c: placement.release_held(c, self.bridge, source, self.clock()))
 
-    @rule()
     def a_heart_beats(self) -> None:
         now = self.clock()
         beat = Notification(source="pulse", alerts=(), beats=("pulse",))
@@ -206,20 +248,17 @@ class Histories(RuleBasedStateMachine):
 
     # Time passes
 
-    @rule(seconds=st.sampled_from([1, 30, 61, 300, 700, 1900, 7200]), ticks=st.booleans())
-    def time_passes(self, seconds: int, ticks: bool) -> None:  # noqa: FBT001
+    @rule(seconds=st.sampled_from([1, 30, 61, 300, 700, 1900]), ticks=st.just([]) | st.permutations(TICKS))
+    def time_passes(self, seconds: int, ticks: list[str]) -> None:
         self.clock.forward(seconds=seconds)
-        if ticks:
-            self.tick(("settle_due", "unmute_due", "take_due_steps", "tell_due_clocks"))
-
-    @rule(names=st.permutations(["settle_due", "unmute_due", "take_due_steps", "tell_due_clocks"]))
-    def tick(self, names: list[str]) -> None:
-        for name in names:
+        for name in ticks:
             getattr(operations, name)(self.bridge)
-        heartbeats.tell_late(self.bridge)
+        if ticks:
+            heartbeats.tell_late(self.bridge)
 
     # What people do
 
+    @precondition(lambda self: self.after.incidents)
     @rule(
         which=some_incident,
         verb=st.sampled_from(["acknowledge", "resolve", "resolve", "close", "reopen", "escalate"]),
@@ -239,6 +278,7 @@ class Histories(RuleBasedStateMachine):
             for series in undated:
                 self.tellings.over(series, self.clock())
 
+    @precondition(lambda self: self.after.incidents)
     @rule(which=some_incident, priority=st.sampled_from(["P1", "P2", "P3"]))
     def somebody_judges(self, which: int, priority: str) -> None:
         number = self.number(which)
@@ -247,13 +287,11 @@ class Histories(RuleBasedStateMachine):
         )
 
     def number(self, which: int) -> int:
-        """One of the incidents there are; 1, which there may not be, as long as there is none."""
-        return which % len(self.after.incidents) + 1 if self.after.incidents else 1
+        """One of the incidents there are."""
+        return which % len(self.after.incidents) + 1
 
     def allowed(self, act: Any) -> bool:
         """Nothing but NotAllowed may stand against it."""
-        if not self.after.incidents:
-            return False
         try:
             act()
         except NotAllowed:
@@ -282,10 +320,10 @@ class Histories(RuleBasedStateMachine):
         )
         upkeep.plan(self.bridge, window)
 
+    @precondition(lambda self: self.after.windows)
     @rule(which=some_incident)
     def somebody_cancels_maintenance(self, which: int) -> None:
-        if self.after.windows:
-            upkeep.cancel(self.bridge, self.after.windows[which % len(self.after.windows)].id, LI)
+        upkeep.cancel(self.bridge, self.after.windows[which % len(self.after.windows)].id, LI)
 
 
 MINUTE = timedelta(minutes=1)

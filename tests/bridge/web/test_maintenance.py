@@ -109,6 +109,7 @@ def test_a_preview_tells_what_would_be_muted_and_saves_nothing(bridge, client, t
         ({"match": "service"}, "Expected `array`"),
         ({"length": "two hours"}, "length: 'two hours' is not a duration"),
         ({"length": ""}, "is not a duration"),
+        ({"length": "9" * 5000 + "s"}, f"length: '{'9' * 40}' is not a duration"),
         ({"rrule": "FREQ=SECONDLY"}, "rrule: FREQ must be one of"),
         ({"rrule": "FREQ=DAILY;" * 1000}, "at most 300"),
         ({"starts_at": 5}, "Expected `str`"),
