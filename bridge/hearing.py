@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +17,8 @@ from bridge import episodes, selfwatch
 from bridge.episodes import Episode, Identity
 from bridge.model import Alert, Notification, State
 from bridge.placement import Changed
+from bridge.sources import Delivery
+from bridge.sources.heartbeat import over
 from bridge.store import alerts, heartbeats
 from bridge.store.alerts import Series
 from bridge.store.sources import SourceState
@@ -34,6 +38,22 @@ class Waiting(msgspec.Struct, frozen=True):
     received_at: datetime
     size: int
     sha256: str
+
+
+def new_trace() -> str:
+    """A name for a delivery or a request, by which log, timeline and answer are found together."""
+    return os.urandom(8).hex()
+
+
+def delivered(trace: str, notification: Notification, delivery: Delivery) -> Waiting:
+    """What a sender delivered, once it is decoded."""
+    body = delivery.body
+    return Waiting(trace, notification, delivery.received_at, len(body), hashlib.sha256(body).hexdigest())
+
+
+def own(told: Notification, now: datetime, trace: str = "") -> Waiting:
+    """What nobody delivered: opsbridge says it itself, so there is no body."""
+    return Waiting(trace or new_trace(), told, now, 0, "")
 
 
 @dataclass
@@ -148,8 +168,8 @@ def _beats(
                 names.add(heartbeat.name)
     for name in sorted(names):
         settings = bridge.config.sources[name].settings
-        if heartbeats.beat(connection, name, now, now + settings.every + settings.grace) is not None:
-            yield Alert(source=name, fingerprint="heartbeat", starts_at=now, ends_at=now, undated=True)
+        if heartbeats.beat(connection, name, now, settings.due(now)) is not None:
+            yield over(name, now)
 
 
 def _sort_out(connection: Connection, heard: Heard, waiting: Sequence[Waiting]) -> None:

@@ -5,7 +5,6 @@ A beat is stored with the delivery that brought it (`admission`). Here silence i
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +15,7 @@ from sqlalchemy import Connection
 
 from bridge.admission import Outcome, admit, count
 from bridge.config.values import duration_text
-from bridge.hearing import Waiting
+from bridge.hearing import Waiting, own
 from bridge.model import Alert, Notification
 from bridge.sources.heartbeat import FINGERPRINT, over
 from bridge.store import heartbeats, sources
@@ -180,5 +179,4 @@ def _written(moment: datetime) -> str:
 
 
 def _waiting(alert: Alert, now: datetime) -> Waiting:
-    told = Notification(source=alert.source, alerts=(alert,))
-    return Waiting(uuid.uuid4().hex[:16], told, now, 0, "")
+    return own(Notification(source=alert.source, alerts=(alert,)), now)

@@ -40,6 +40,9 @@ class Status(StrEnum):
     CLOSED = "closed"
 
 
+OPEN = (Status.TRIGGERED, Status.ACKNOWLEDGED)
+
+
 class Alert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One episode of one series, as a source told it. `ends_at` is None while it fires.
 
@@ -181,7 +184,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_open(self) -> bool:
         """Somebody still has to restore service."""
-        return self.status in (Status.TRIGGERED, Status.ACKNOWLEDGED)
+        return self.status in OPEN
 
 
 class Actor(msgspec.Struct, frozen=True):

@@ -5,8 +5,6 @@ Each opens or joins the self-incident of its source; when nothing of the source 
 
 from __future__ import annotations
 
-import hashlib
-import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,8 +14,8 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from bridge import registry, selfwatch
-from bridge.admission import Outcome, admit
-from bridge.hearing import Waiting
+from bridge.admission import Outcome, admit, count
+from bridge.hearing import delivered, new_trace, own
 from bridge.incident import NotAllowed
 from bridge.metrics import program_version
 from bridge.model import Actor, Notification
@@ -50,16 +48,6 @@ class Retried:
     incidents: tuple[str, ...] = ()
 
 
-class _ContentType:
-    """The one header that is kept."""
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def get(self, name: str, /) -> str | None:
-        return self._value if name.lower() == "content-type" and self._value else None
-
-
 def keep(bridge: Bridge, trace: str, kind: str, delivery: Delivery, reason: str) -> Outcome:
     """Keep a delivery raw and tell people, in one transaction. Raises Unavailable: nothing was kept."""
 
@@ -80,9 +68,10 @@ def keep(bridge: Bridge, trace: str, kind: str, delivery: Delivery, reason: str)
         told = selfwatch.notification(
             ALERT, "A delivery could not be understood", detail, now, delivery.source
         )
-        return admit(connection, [_waiting(trace, told, delivery)], bridge, now)[0]
+        return admit(connection, [delivered(trace, told, delivery)], bridge, now)[0]
 
     outcome = bridge.database.run(work, serial="intake")
+    count(bridge, [outcome])
     bridge.metrics.quarantined.labels(delivery.source).inc()
     log.warning("quarantined", reason=reason, size=len(delivery.body))
     return outcome
@@ -135,15 +124,15 @@ def dismiss(bridge: Bridge, number: int, by: Actor, reason: str) -> None:
     if not reason.strip():
         raise NotAllowed("say why it need not be taken")
 
-    def work(connection: Connection) -> None:
+    def work(connection: Connection) -> list[Outcome]:
         now = bridge.now()
         row = store.read(connection, number)
         outcome = f"{DISMISSED}{by.name}: {one_line(reason, 500)}"
         if not store.settle(connection, number, outcome, now):
             raise NotAllowed(f"number {number} is settled: {row.outcome}")
-        _all_clear(connection, bridge, row.source, now)
+        return _all_clear(connection, bridge, row.source, now)
 
-    bridge.database.run(work, serial="intake")
+    count(bridge, bridge.database.run(work, serial="intake"))
 
 
 def _retried(bridge: Bridge, number: int) -> Retried | None:
@@ -165,44 +154,35 @@ def _read(bridge: Bridge, row: Any) -> tuple[Delivery, Notification]:
             raise NotUnderstood(f"a part of a webhook, but {row.source!r} is {typed.type} now")
         parts = body if body.startswith(b"[") else b"[" + body + b"]"
         body = b'{"version": "%s", "alerts": %s}' % (_VERSIONS[typed.type].encode(), parts)
-    delivery = Delivery(row.source, body, _ContentType(row.content_type), row.received_at)
+    delivery = Delivery(row.source, body, {"Content-Type": row.content_type}, row.received_at)
     return delivery, registry.sources.entries()[typed.type].call(typed.settings, delivery)
 
 
 def _take(bridge: Bridge, number: int, delivery: Delivery, notification: Notification, first: str) -> Retried:
-    trace = uuid.uuid4().hex[:16]
+    trace = new_trace()
     flaw = f"from quarantine: first received as trace {first}"
     notification = replace(notification, flaws=(flaw, *notification.flaws))
 
-    def work(connection: Connection) -> Outcome:
+    def work(connection: Connection) -> list[Outcome]:
         now = bridge.now()
         if not store.settle(connection, number, f"{TAKEN}{trace}", now):
             raise NotAllowed(f"number {number} was settled by somebody else meanwhile")
-        outcome = admit(connection, [_waiting(trace, notification, delivery)], bridge, now)[0]
-        _all_clear(connection, bridge, delivery.source, now)
-        return outcome
+        taken = admit(connection, [delivered(trace, notification, delivery)], bridge, now)
+        return taken + _all_clear(connection, bridge, delivery.source, now)
 
-    outcome = bridge.database.run(work, serial="intake")
-    return Retried(number, taken=True, said=trace, incidents=outcome.incidents)
+    outcomes = bridge.database.run(work, serial="intake")
+    count(bridge, outcomes)
+    return Retried(number, taken=True, said=trace, incidents=outcomes[0].incidents)
 
 
-def _all_clear(connection: Connection, bridge: Bridge, source: str, now: datetime) -> None:
+def _all_clear(connection: Connection, bridge: Bridge, source: str, now: datetime) -> list[Outcome]:
     """Nothing of the source waits any more: its self-incident's alert ends."""
     if store.waits(connection, source):
-        return
+        return []
     over = selfwatch.notification(
         ALERT, "Nothing waits in quarantine", "all of it is settled", now, source, ends=True
     )
     told = over.alerts[0]
-    if alerts.firing(connection, (told.source, told.fingerprint)):
-        admit(connection, [Waiting(uuid.uuid4().hex[:16], over, now, 0, "")], bridge, now)
-
-
-def _waiting(trace: str, notification: Notification, delivery: Delivery) -> Waiting:
-    return Waiting(
-        trace=trace,
-        notification=notification,
-        received_at=delivery.received_at,
-        size=len(delivery.body),
-        sha256=hashlib.sha256(delivery.body).hexdigest(),
-    )
+    if not alerts.firing(connection, (told.source, told.fingerprint)):
+        return []
+    return admit(connection, [own(over, now)], bridge, now)

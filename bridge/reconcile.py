@@ -7,7 +7,6 @@ decides on what is stored by then.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from bridge import admission, asking, placement, selfwatch, sightings
 from bridge.admission import Outcome
 from bridge.asking import Answers
 from bridge.config.settings import SourceSettings
-from bridge.hearing import FOUND, Waiting
+from bridge.hearing import FOUND, own
 from bridge.model import Incident, Notification
 from bridge.sightings import Findings, Sight, Terms
 from bridge.store import sightings as stored
@@ -195,7 +194,7 @@ def _repair(
         findings = _compare(connection, each.name, answers.sight(sees=sees), answers, terms)
         if findings.alerts:
             told.append(Notification(source=each.name, alerts=findings.alerts, flaws=(FOUND,)))
-    waiting = [_waiting(notification, now) for notification in told if notification is not None]
+    waiting = [own(notification, now) for notification in told if notification is not None]
     outcomes = admission.admit(connection, waiting, each.bridge, now) if waiting else []
     if findings is not None:
         stored.mark_absent(connection, findings.absent)
@@ -264,13 +263,9 @@ def _withdraw(bridge: Bridge, states: Collection[SourceState]) -> None:
                 if not sources.seeing(connection, name, SILENT, FIRST_FAILURE, NO_PROMETHEUS):
                     return []
                 told = _self_alert(name, "it is no longer looked at", now, ends=True)
-                return admission.admit(connection, [_waiting(told, now)], bridge, now)
+                return admission.admit(connection, [own(told, now)], bridge, now)
 
             admission.count(bridge, bridge.database.run(work, serial="intake"))
-
-
-def _waiting(notification: Notification, now: datetime) -> Waiting:
-    return Waiting(secrets.token_hex(8), notification, now, 0, "")
 
 
 def _count(each: _Look, found: _Found) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from bridge import selfwatch
 from bridge.admission import Outcome, admit, count
 from bridge.config import Config, ConfigError, Problem, tree
-from bridge.hearing import Waiting
+from bridge.hearing import own
 from bridge.store import alerts
 from bridge.store.database import Unavailable
 from bridge.wiring import Bridge, read_config
@@ -109,7 +109,7 @@ def _tell(bridge: Bridge, error: ConfigError, trace: str) -> None:
     )
     try:
         opened = bridge.database.run(
-            lambda connection: admit(connection, [Waiting(trace, told, now, 0, "")], bridge, now),
+            lambda connection: admit(connection, [own(told, now, trace)], bridge, now),
             serial="intake",
         )
         count(bridge, opened)
@@ -129,7 +129,7 @@ def _all_clear(connection: Connection, bridge: Bridge, now: datetime, trace: str
     alert = over.alerts[0]
     if not alerts.firing(connection, (alert.source, alert.fingerprint)):
         return []
-    return admit(connection, [Waiting(trace, over, now, 0, "")], bridge, now)
+    return admit(connection, [own(over, now, trace)], bridge, now)
 
 
 def _after_restart(before: Config, after: Config) -> tuple[str, ...]:

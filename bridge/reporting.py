@@ -12,10 +12,9 @@ from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
 from sqlalchemy import Connection, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.model import Incident
-from bridge.store import history, incidents, outbox
+from bridge.store import bulk, history, incidents, outbox
 from bridge.store.outbox import Task
 from bridge.store.schema import deliveries, reports, tasks
 from bridge.wiring import Bridge
@@ -92,11 +91,10 @@ def queue_due(bridge: Bridge) -> int:
 
     def work(connection: Connection) -> None:
         first = connection.execute(select(func.min(deliveries.c.received_at))).scalar_one()
-        kind = sqlite if connection.dialect.name == "sqlite" else postgresql
         for row in rows:
             if first is not None and first < row["due_at"]:
                 connection.execute(
-                    kind.insert(tasks).values(row).on_conflict_do_nothing(index_elements=["key"])
+                    bulk.upsert(connection, tasks).values(row).on_conflict_do_nothing(index_elements=["key"])
                 )
 
     if rows:
@@ -173,7 +171,6 @@ def _record(connection: Connection, incident: Incident) -> IncidentRecord:
 
 def _remember(bridge: Bridge, client: str, month: str, language: str, built: Built, seconds: float) -> None:
     def work(connection: Connection) -> None:
-        kind = sqlite if connection.dialect.name == "sqlite" else postgresql
         for path in built.paths:
             values = {
                 "made_at": bridge.now(),
@@ -183,7 +180,7 @@ def _remember(bridge: Bridge, client: str, month: str, language: str, built: Bui
                 "missing": built.missing,
                 "seconds": seconds,
             }
-            row = kind.insert(reports).values(
+            row = bulk.upsert(connection, reports).values(
                 client=client, month=month, language=language, format=path.suffix.lstrip("."), **values
             )
             connection.execute(

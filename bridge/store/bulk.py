@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import psycopg
 from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.store.database import Conflict, Unavailable
 
@@ -31,6 +32,11 @@ _SIZES = (256, 64, 16, 4, 1)
 def is_sqlite(connection: Connection) -> bool:
     """Is this SQLite (else PostgreSQL)?"""
     return connection.dialect.name == "sqlite"
+
+
+def upsert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that can say what happens when the row is there already."""
+    return sqlite.insert(table) if is_sqlite(connection) else postgresql.insert(table)
 
 
 def moment(connection: Connection) -> Callable[[datetime], Any]:

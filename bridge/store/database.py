@@ -24,6 +24,7 @@ from sqlalchemy.engine import make_url
 T = TypeVar("T")
 
 BUSY_SECONDS = 5.0
+LARGEST_NUMBER = 2**63 - 1  # of a column
 # Older versions can corrupt a database when two connections write and checkpoint at once.
 SAFE_SQLITE = (3, 51, 3)
 _RETRIES = 5
@@ -111,6 +112,7 @@ def connect(url: str) -> Database:
             max_overflow=10,
             pool_timeout=2,
             pool_pre_ping=True,
+            hide_parameters=True,  # they are webhook bodies and hashes of secrets: nothing for a log
             connect_args={"connect_timeout": 5, "options": options},
         )
         return Database(engine)
@@ -124,6 +126,7 @@ def connect(url: str) -> Database:
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
         pool_size=20,
         pool_timeout=2,
+        hide_parameters=True,
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.guards import Situation
+from bridge.store import bulk
 from bridge.store.schema import failover_runs as runs
 from bridge.store.schema import stops
 
@@ -121,9 +121,8 @@ def set_stop(
     connection: Connection, scope: str, by: str, reason: str, now: datetime, *, stopped: bool
 ) -> None:
     """Press or release the kill switch."""
-    kind = sqlite if connection.dialect.name == "sqlite" else postgresql
     values = {"stopped": stopped, "by": by, "at": now, "reason": reason}
-    row = kind.insert(stops).values(scope=scope, **values)
+    row = bulk.upsert(connection, stops).values(scope=scope, **values)
     connection.execute(row.on_conflict_do_update(index_elements=["scope"], set_=values))
 
 

@@ -13,6 +13,8 @@ from sqlalchemy import ColumnElement, Connection, LargeBinary, Select, String, a
 from sqlalchemy.dialects.postgresql import JSON
 
 from bridge.model import Clock, ClockState, Incident, State, Status
+from bridge.store import bulk
+from bridge.store.database import LARGEST_NUMBER
 from bridge.store.incidents import from_row
 from bridge.store.retention import forgotten_alerts
 from bridge.store.schema import (
@@ -118,8 +120,11 @@ def alerts_of(connection: Connection, number: int, limit: int = 200) -> list[Any
 def alert_names(connection: Connection, number: int) -> list[tuple[str, int]]:
     """An incident's episodes counted by alert name, the commonest first."""
     labels = alerts.c.labels
-    sqlite = connection.dialect.name == "sqlite"
-    told = func.json_extract(labels, "$.alertname") if sqlite else cast(labels, JSON)["alertname"].astext
+    of_sqlite, of_postgresql = (
+        func.json_extract(labels, "$.alertname"),
+        cast(labels, JSON)["alertname"].astext,
+    )
+    told = of_sqlite if bulk.is_sqlite(connection) else of_postgresql
     name = func.coalesce(func.nullif(told, ""), alerts.c.fingerprint)
     query = select(name, func.count()).where(alerts.c.incident == number).group_by(name)
     return [(row[0], row[1]) for row in connection.execute(query.order_by(func.count().desc(), name))]
@@ -255,7 +260,7 @@ def page_of(
 def _opened(cursor: str) -> int:
     try:
         version, _, number = base64.urlsafe_b64decode(cursor.encode()).decode().partition(":")
-        if version == "v1" and len(number) < 20:
+        if version == "v1" and len(number) < 20 and int(number) <= LARGEST_NUMBER:
             return int(number)
     except (ValueError, binascii.Error):
         pass

@@ -10,9 +10,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import asdict, replace
 from sqlalchemy import Connection, Row, Update, bindparam, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from bridge.model import Actor, Fact, Incident, Policy, Priority, Status, Term
+from bridge.model import OPEN, Actor, Fact, Incident, Policy, Priority, Status, Term
 from bridge.store import bulk
 from bridge.store.database import Conflict
 from bridge.store.schema import alerts, counters, facts, incidents
@@ -27,7 +26,6 @@ _BY_KEY = (
 _BY_NUMBER = select(incidents).where(incidents.c.number.in_(bindparam("numbers", expanding=True)))
 _TERMS = tuple[Term, ...]
 _FIELDS = tuple(name for name in Incident.__struct_fields__ if name not in ("number", "version"))
-_OPEN = (Status.TRIGGERED, Status.ACKNOWLEDGED)
 _MOST_AT_ONCE = 500
 _MOST_RELATED = 50
 
@@ -38,8 +36,7 @@ class NoSuchIncident(LookupError):
 
 def next_numbers(connection: Connection, count: int) -> range:
     """Reserve incident numbers; the row's lock makes two replicas take turns."""
-    kind = sqlite if connection.dialect.name == "sqlite" else postgresql
-    first = kind.insert(counters).values(name="incident", value=count)
+    first = bulk.upsert(connection, counters).values(name="incident", value=count)
     last = connection.execute(
         first.on_conflict_do_update(
             index_elements=["name"], set_={"value": counters.c.value + count}
@@ -81,7 +78,7 @@ def open_of_services(connection: Connection, services: Collection[str]) -> tuple
     """Open incidents of some services, the oldest first."""
     rows = connection.execute(
         select(incidents)
-        .where(incidents.c.status.in_(_OPEN), incidents.c.service.in_(sorted(services)))
+        .where(incidents.c.status.in_(OPEN), incidents.c.service.in_(sorted(services)))
         .order_by(incidents.c.number)
         .limit(_MOST_RELATED)
     )
@@ -115,7 +112,7 @@ def held_by_source(connection: Connection, source: str) -> list[Incident]:
     """Open incidents in doubt because a source cut alerts off, of which that source has told an alert."""
     told = select(alerts.c.id).where(alerts.c.incident == incidents.c.number, alerts.c.source == source)
     rows = connection.execute(
-        select(incidents).where(incidents.c.status.in_(_OPEN), incidents.c.held, told.exists())
+        select(incidents).where(incidents.c.status.in_(OPEN), incidents.c.held, told.exists())
     )
     return list(map(from_row, rows))
 
@@ -190,7 +187,7 @@ def count_open(connection: Connection) -> dict[str, int]:
     """Open incidents by priority."""
     query = (
         select(incidents.c.priority, func.count())
-        .where(incidents.c.status.in_(_OPEN))
+        .where(incidents.c.status.in_(OPEN))
         .group_by(incidents.c.priority)
     )
     return {row[0]: row[1] for row in connection.execute(query)}

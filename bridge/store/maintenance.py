@@ -12,13 +12,12 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, insert, or_, se
 
 from bridge.maintenance import LONGEST, Window
 from bridge.matchers import Matcher
-from bridge.model import Incident, Status
+from bridge.model import OPEN, Incident
 from bridge.store.history import Page, page_of
 from bridge.store.incidents import from_row as incident_from_row
 from bridge.store.schema import alerts, incidents
 from bridge.store.schema import maintenance as table
 
-_OPEN = (Status.TRIGGERED, Status.ACKNOWLEDGED)
 _AT_ONCE = 1000
 # Built once: intake asks this in every transaction.
 _MAYBE = (
@@ -101,7 +100,7 @@ def episodes(connection: Connection, since: datetime, most: int) -> Iterator[Tri
 
 def muted(connection: Connection, now: datetime) -> list[Incident]:
     """Open incidents that page nobody now."""
-    query = select(incidents).where(incidents.c.muted_until > now, incidents.c.status.in_(_OPEN))
+    query = select(incidents).where(incidents.c.muted_until > now, incidents.c.status.in_(OPEN))
     return [incident_from_row(row) for row in connection.execute(query.order_by(incidents.c.number))]
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import argon2
 from sqlalchemy import Connection, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from bridge.store import bulk
 from bridge.store.schema import keys, sessions, sign_in_failures, sign_in_links, tokens, users
 
 SESSION = timedelta(hours=12)
@@ -210,8 +210,7 @@ def list_tokens(connection: Connection) -> list[Any]:
 
 def own_key(connection: Connection, name: str) -> str:
     """A key that this installation made for itself at its first start, the same on every replica."""
-    kind = sqlite if connection.dialect.name == "sqlite" else postgresql
-    fresh = kind.insert(keys).values(name=name, value=secrets.token_urlsafe(48))
+    fresh = bulk.upsert(connection, keys).values(name=name, value=secrets.token_urlsafe(48))
     connection.execute(fresh.on_conflict_do_nothing(index_elements=["name"]))
     return str(connection.execute(select(keys.c.value).where(keys.c.name == name)).scalar_one())
 

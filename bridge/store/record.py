@@ -8,11 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge import oncall, sla
 from bridge.model import Actor, Change, Clock, ClockState, Effect, Fact, Incident
-from bridge.store import incidents
+from bridge.store import bulk, incidents
 from bridge.store.outbox import new_task
 from bridge.store.schema import clocks, tasks
 
@@ -73,8 +72,9 @@ def record_all(
     incidents.add_facts(connection, facts)
     if rows:
         # The same effect may be decided twice; its key lets it be queued once.
-        kind = sqlite if connection.dialect.name == "sqlite" else postgresql
-        connection.execute(kind.insert(tasks).on_conflict_do_nothing(index_elements=["key"]), rows)
+        connection.execute(
+            bulk.upsert(connection, tasks).on_conflict_do_nothing(index_elements=["key"]), rows
+        )
     for (change, _), incident in zip(changes, saved, strict=True):
         kinds = {fact.kind for fact in change.facts}
         if kinds & _CLOCK_FACTS:

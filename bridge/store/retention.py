@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.model import Status
+from bridge.store import bulk
 from bridge.store.people import FAILURE_WINDOW
 from bridge.store.schema import (
     alerts,
@@ -70,7 +70,7 @@ def delete_alerts(connection: Connection, ids: Sequence[int]) -> int:
     counts = Counter(number for number in deleted if number is not None)
     if counts:
         rows = [{"name": f"{_FORGOTTEN}{number}", "value": counts[number]} for number in sorted(counts)]
-        row = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(counters)
+        row = bulk.upsert(connection, counters)
         more = {"value": counters.c.value + row.excluded.value}
         connection.execute(row.on_conflict_do_update(index_elements=["name"], set_=more), rows)
     return len(deleted)

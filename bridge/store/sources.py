@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from bridge.store import bulk
 from bridge.store.schema import sources
 
 MOST_RECEIVERS = 100
@@ -112,8 +112,7 @@ def _there(connection: Connection, name: str) -> SourceState:
     row = connection.execute(select(sources).where(sources.c.name == name)).one_or_none()
     if row is not None:
         return _state(row)
-    kind = sqlite if connection.dialect.name == "sqlite" else postgresql
-    new = kind.insert(sources).values(name=name, receivers=(), blind_why="")
+    new = bulk.upsert(connection, sources).values(name=name, receivers=(), blind_why="")
     connection.execute(new.on_conflict_do_nothing(index_elements=["name"]))
     return state(connection, name)
 
