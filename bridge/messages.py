@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bridge.model import Clock, ClockState, Incident, Message
-from bridge.text import one_line, visible
+from bridge.text import one_line, visible, web_link
 
 LONGEST_LINE = 2000
 _NAMES_TOLD = 3
@@ -67,8 +66,8 @@ def compose(
     text = _template(reason, language).render(_told(story, language, now))
     title, *lines = [visible(line)[:LONGEST_LINE] for line in text.strip().splitlines()]
     links = [("处理" if language == "zh" else "Open", f"{url}/incidents/{incident.number}")]
-    if _is_address(incident.runbook):
-        links.append(("手册" if language == "zh" else "Runbook", incident.runbook))
+    if runbook := web_link(incident.runbook):  # it may also be words, or come from an alert
+        links.append(("手册" if language == "zh" else "Runbook", runbook))
     return Message(
         id=id,
         reason=reason,
@@ -96,15 +95,6 @@ def test_message(id: str, responder: str, language: str, now: datetime) -> Messa
         responder=responder,
         language=language,
     )
-
-
-def _is_address(url: str) -> bool:
-    """Only http and https become links; a runbook may also be words, or come from an alert."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and url.isprintable()
 
 
 def _told(story: Story, language: str, now: datetime) -> dict[str, Any]:

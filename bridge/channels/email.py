@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import datetime
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, EmailPolicy
 from typing import Literal
 
 from markupsafe import Markup
@@ -19,6 +20,10 @@ from bridge.registry import channels
 from bridge.text import one_line, visible
 
 LONGEST_ADDRESS = 254
+# RFC 2047: a line with encoded words has at most 76 characters. `Subject: `, 12 of markup and 52 of base64,
+# which say 39 bytes, are 73.
+_BYTES_IN_A_WORD = 39
+_LONGEST_PLAIN_LINE = 78  # RFC 5322
 
 
 class Settings(ChannelSettings, frozen=True, kw_only=True, rename={"sender": "from"}):
@@ -70,7 +75,7 @@ def compose(settings: Settings, message: Message, now: datetime) -> EmailMessage
     mail = EmailMessage(policy=SMTP)
     mail["From"] = Address(display_name="opsbridge", addr_spec=settings.sender)
     mail["To"] = [Address(addr_spec=address) for address in settings.to]
-    mail["Subject"] = one_line(message.title, 180)
+    mail["Subject"] = _Subject(one_line(message.title, 180))
     mail["Date"] = now
     mail["Message-ID"] = f"<{message.id}@{domain}>"
     if message.incident:
@@ -83,6 +88,35 @@ def compose(settings: Settings, message: Message, now: datetime) -> EmailMessage
     mail.set_content("\n".join([*lines, "", *links]) + "\n", cte="base64")
     mail.add_alternative(str(_html(message)), subtype="html", cte="base64")
     return mail
+
+
+class _Subject(str):
+    """A subject that is read exactly as it was written.
+
+    The parser of the standard library decodes what only looks like an encoded word, and Python 3.11
+    leaves pieces of encoded words readable where it folds. It asks a header with a name to fold itself.
+    """
+
+    name = "Subject"
+    __slots__ = ()
+
+    def fold(self, *, policy: EmailPolicy) -> str:
+        """The header as it travels."""
+        return policy.linesep.join(_folded(self)) + policy.linesep
+
+
+def _folded(subject: str) -> list[str]:
+    """The lines of the header: as it is where that cannot be misread, else words of base64."""
+    line = f"Subject: {subject}"
+    if subject.isascii() and "=?" not in subject and len(line) <= _LONGEST_PLAIN_LINE:
+        return [line]
+    words = [b""]
+    for char in subject:
+        if len(words[-1]) + len(char.encode()) > _BYTES_IN_A_WORD:
+            words.append(b"")
+        words[-1] += char.encode()
+    encoded = [f"=?utf-8?B?{base64.b64encode(word).decode()}?=" for word in words]
+    return [f"Subject: {encoded[0]}", *(f" {word}" for word in encoded[1:])]
 
 
 def _html(message: Message) -> Markup:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from babel.dates import format_skeleton
 from flask import Flask
@@ -13,7 +12,7 @@ from flask_babel import get_locale, get_timezone, gettext
 from flask_login import current_user
 
 from bridge.model import Clock, ClockState
-from bridge.text import visible
+from bridge.text import visible, web_link
 from bridge.web import access, said, words
 
 _LONGEST_SHOWN = 300
@@ -126,16 +125,6 @@ def phase(clock: Clock, now: datetime) -> str:
 def clip(text: str, limit: int = _LONGEST_SHOWN) -> str:
     """Text from outside with its invisible characters marked, cut where it would bury the page."""
     return visible(text) if len(text) <= limit else f"{visible(text[:limit])}… ({len(text)})"
-
-
-def web_link(url: str) -> str:
-    """The address when it may be a link (http or https, no credentials in it), else nothing."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    fine = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
-    return url if fine and url.isprintable() else ""
 
 
 def shared(alerts: Sequence[Any]) -> Mapping[str, str]:

@@ -239,6 +239,9 @@ def test_a_runbook_that_is_no_web_address_is_no_link() -> None:
         "https://x.test/\u202e",
         "see the wiki",
         "http://[",
+        "http://user:password@x.test/",
+        "http://x.test\\@bridge.test/",
+        "http://\u0430pple.test/",
     ):
         assert len(composed(complete(incident=incident(runbook=runbook)), "page", "en").links) == 1
 
