@@ -37,7 +37,7 @@ def test_a_pair_is_asked_as_one(looked: Bridge, am: Api, clock: Clock) -> None:
         assert states(looked) == [(told.name, "resolved", "")]
 
 
-def test_a_peer_that_has_just_started_proves_no_end_before_it_has_run_for_a_while(looked: Bridge, am: Api, clock: Clock) -> None:
+def test_a_peer_that_has_just_started_proves_no_end_yet(looked: Bridge, am: Api, clock: Clock) -> None:
     told = fired(looked)
     am.status = {**am.status, "uptime": "2026-11-25T02:00:40.000Z"}
     minutes(looked, clock, 2)
