@@ -31,12 +31,12 @@ from bridge.logs import configure
 from bridge.store import database, people
 from bridge.store.database import Unavailable
 from bridge.web import create_app
+from bridge.web.lanes import THREADS, Lanes
 from bridge.wiring import Bridge, wire
 from bridge.worker import Worker
 
 log = structlog.get_logger(__name__)
 
-THREADS = 64
 STOP_SECONDS = 20
 _YOUNG = 50_000  # objects made before Python's garbage collector looks for circles among them
 _PARTS = "OPSBRIDGE_PARTS"
@@ -111,7 +111,7 @@ def build_app() -> Any:
     log.info("started", parts=os.environ[_PARTS], version=bridge.config.version)
     # The supervisor ends this process with SIGTERM; multiprocessing runs its finalizers, but no atexit.
     Finalize(None, running.stop, exitpriority=10)
-    return create_app(bridge, running.intake)
+    return Lanes(create_app(bridge, running.intake))
 
 
 @dataclass

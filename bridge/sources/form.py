@@ -16,8 +16,9 @@ from bridge.sources import Delivery, NotUnderstood, lenient
 from bridge.sources.lenient import written
 from bridge.text import storable
 
+# Of a label; a longer text stands whole in an annotation.
 LONGEST_NAME = 200
-LONGEST_DESCRIPTION = 20_000
+_NAMES = ("client", "service")
 _FIELDS = ("title", "description", "client", "service", "priority", "reporter")
 
 
@@ -32,26 +33,29 @@ def decode(settings: Settings, delivery: Delivery) -> Notification:
     flaws: list[str] = []
     report = _read(delivery, flaws)
     told = {name: _text(report, name, flaws) for name in _FIELDS}
-    title = told["title"].strip()[:LONGEST_DESCRIPTION]
+    title = told["title"].strip()
     if not title:
         raise NotUnderstood("a report needs a title")
     labels = {
         "alertname": "ReportedProblem",
-        "client": told["client"][:LONGEST_NAME],
-        "service": told["service"][:LONGEST_NAME],
+        **{name: told[name][:LONGEST_NAME] for name in _NAMES},
         "title": title[:LONGEST_NAME],
     }
     annotations = {
         "summary": title,
-        "description": told["description"][:LONGEST_DESCRIPTION],
-        "reporter": told["reporter"][:LONGEST_NAME],
+        "description": told["description"],
+        "reporter": told["reporter"],
     }
+    for name in _NAMES:
+        if len(told[name]) > LONGEST_NAME:
+            flaws.append(f"a {name} of more than {LONGEST_NAME} characters stands in an annotation")
+            annotations[name] = told[name]
     priority = told["priority"].strip().upper()
     if priority in Priority.__members__:
         labels["priority"] = priority
     elif priority:
         flaws.append("a priority that is none of P1 to P4 stands in an annotation")
-        annotations["priority"] = told["priority"][:LONGEST_NAME]
+        annotations["priority"] = told["priority"]
     identity = "\xff".join([*labels.values(), delivery.received_at.isoformat()])
     alert = Alert(
         source=delivery.source,

@@ -114,6 +114,8 @@ def decode(settings: Settings, delivery: Delivery) -> Notification:
     this = _Event(told)
     action = this.choice("event_action", told, ACTIONS)
     given = this.text("dedup_key", told, needed=action in ("acknowledge", "resolve"))
+    if isinstance(told.get("dedup_key"), str) and told["dedup_key"] != given:
+        this.flaws.append("'dedup_key' holds characters that cannot be stored: they are replaced")
     if len(given) > LONGEST_KEY:
         this.errors.append(f"'dedup_key' is too long (maximum is {LONGEST_KEY} characters)")
     payload = told.get("payload")

@@ -25,6 +25,7 @@ from bridge.web import (
     deliveries,
     events,
     formats,
+    incoming,
     intake,
     maintenance,
     maintenance_page,
@@ -50,6 +51,9 @@ def create_app(bridge: Bridge, queue: Intake) -> Flask:
     app = Flask(
         "bridge", template_folder=str(assets("console")), static_folder=str(assets("console", "static"))
     )
+    incoming.install(app)
+    # A redirect to the address with single slashes would lose the alerts: Alertmanager does not follow it.
+    app.url_map.merge_slashes = False
     secure = bridge.config.url.startswith("https://")
     app.config.update(
         SECRET_KEY=bridge.database.run(lambda connection: people.own_key(connection, "session")),

@@ -27,11 +27,8 @@ from bridge.hearing import Waiting
 from bridge.intake import Intake
 from bridge.sources import Delivery, NotUnderstood
 from bridge.store.database import Unavailable
+from bridge.web.lanes import App, Busy, Environ, Start, reading
 from bridge.wiring import Bridge
-
-Environ = dict[str, Any]
-Start = Callable[..., Any]
-App = Callable[[Environ, Start], Iterable[bytes]]
 
 log = structlog.get_logger(__name__)
 
@@ -109,7 +106,15 @@ class FastLane:
 
     def _take(self, environ: Environ, known: _Known, trace: str) -> Outcome | None:
         """What became of the delivery; None, and the body put back, when it must go the long way."""
-        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        length = int(environ["CONTENT_LENGTH"])
+        try:
+            with reading(known.typed.name):
+                body = environ["wsgi.input"].read(length)
+        except Busy:
+            return None  # the long way says so
+        if len(body) < length:
+            environ["wsgi.input"] = io.BytesIO(body)
+            return None  # it ended early: the long way refuses it
         now = self._bridge.now()
         try:
             delivery = Delivery(known.typed.name, body, EnvironHeaders(environ), now)

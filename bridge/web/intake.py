@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import msgspec
 import structlog
 from flask import Blueprint, abort, current_app, g, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from bridge import registry, selfwatch
 from bridge.admission import Outcome
@@ -26,7 +26,7 @@ from bridge.model import Notification
 from bridge.quarantine import keep
 from bridge.sources import Delivery, NotUnderstood
 from bridge.store.database import Unavailable
-from bridge.web import access
+from bridge.web import access, lanes
 from bridge.web.fastlane import FastLane
 from bridge.wiring import Bridge
 
@@ -70,7 +70,7 @@ def heartbeat(name: str) -> Answer:
     delivery = Delivery(typed.name, b"", request.headers, bridge.now())
     heard = registry.sources.entries()["heartbeat"].call(typed.settings, delivery)
     outcome = submit(typed, heard, delivery)
-    _discard_body()
+    _discard_body(typed.name)
     next_by = typed.settings.due(delivery.received_at).isoformat().replace("+00:00", "Z")
     return {"trace": outcome.trace, "heartbeat": typed.name, "next_by": next_by}, 200
 
@@ -156,23 +156,59 @@ def _queue() -> Intake:
     return queue
 
 
-def raw_body(largest: int) -> bytes:
-    """The body as it came, at most so many bytes of it. Raises TooLarge."""
+def raw_body(largest: int, source: str = "") -> bytes:
+    """The body as it came, at most so many bytes of it; `source` is whose it is, where that is known.
+
+    Raises TooLarge. Aborts with 503 when it ended before its length: its sender was cut off and repeats it.
+    """
     request.max_content_length = largest + 1
     if (request.content_length or 0) > largest:
         raise TooLarge(request.content_length or 0)
     try:
-        body = request.get_data()
+        with lanes.reading(source):
+            body = request.get_data()
     except RequestEntityTooLarge:
         raise TooLarge(largest + 1) from None
+    except ClientDisconnected:
+        _ended_early(0)
     if len(body) > largest:
         raise TooLarge(len(body))
+    if len(body) < (request.content_length or 0):
+        _ended_early(len(body))
     return body
 
 
-def plain_body(largest: int) -> bytes:
-    """The body, unpacked when it is gzip: both at most so many bytes. Raises TooLarge."""
-    body = raw_body(largest)
+def plain_body(largest: int, source: str = "") -> bytes:
+    """The body, unpacked when it is gzip: both at most so many bytes. Raises what raw_body raises."""
+    body = _unpacked(raw_body(largest, source), largest)
+    if _came_without_length() and _is_cut(body):
+        _ended_early(len(body))
+    return body
+
+
+def _came_without_length() -> bool:
+    """In chunks or frames: the server does not tell whether the last one came."""
+    in_frames = request.environ.get("SERVER_PROTOCOL", "").startswith("HTTP/2")
+    return request.content_length is None and (in_frames or "Transfer-Encoding" in request.headers)
+
+
+def _is_cut(body: bytes) -> bool:
+    """Nothing, or JSON that is fine as far as it goes."""
+    try:
+        msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        return "truncated" in str(error)
+    except RecursionError:
+        pass
+    return False
+
+
+def _ended_early(size: int) -> NoReturn:
+    log.warning("a body ended early", size=size, length=request.content_length)
+    abort(503, "the body ended before it was whole: send it again")
+
+
+def _unpacked(body: bytes, largest: int) -> bytes:
     if request.headers.get("Content-Encoding", "").strip().lower() not in ("gzip", "x-gzip"):
         return body
     found, rest = b"", body
@@ -190,10 +226,10 @@ def plain_body(largest: int) -> bytes:
     return body
 
 
-def _discard_body() -> None:
+def _discard_body(source: str) -> None:
     """Take the body off the wire: who cannot get rid of it would take our answer for a failure."""
     request.max_content_length = access.bridge().config.intake.largest_body
-    with contextlib.suppress(HTTPException):
+    with contextlib.suppress(HTTPException), lanes.reading(source):
         while request.stream.read(_PIECE):
             pass
 
@@ -211,7 +247,7 @@ def _unproven_body() -> bytes:
 def _body(bridge: Bridge, typed: Typed) -> bytes:
     """The plain body; too much of it is a self-incident, because alerts are lost."""
     try:
-        return plain_body(bridge.config.intake.largest_body)
+        return plain_body(bridge.config.intake.largest_body, typed.name)
     except TooLarge as error:
         _too_large(bridge, typed, error.size)
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.hostile.site import SLOWEST
+
 STARTED = "2026-11-25T01:00:00Z"
 GZIP = {"Content-Encoding": "gzip"}
 WHOLE = b""  # in `kept`: the body itself
@@ -27,7 +29,8 @@ class Body:
     """A body and its fate.
 
     `stored`: how many episodes it leaves. `kept`: texts that quarantine must hold. `words`: texts that must
-    be found in the episodes or in quarantine. `sees`: what holds for the last episode.
+    be found in the episodes or in quarantine. `sees`: what holds for the last episode. `seconds`: in which
+    it must be answered.
     """
 
     number: str
@@ -40,6 +43,7 @@ class Body:
     sees: Callable[[Any], bool] = field(default=lambda row: True)
     headers: Mapping[str, str] = field(default_factory=dict)
     status: int = 200
+    seconds: float = SLOWEST
 
     @property
     def raw(self) -> bytes:
@@ -103,14 +107,14 @@ def members(*parts: bytes) -> bytes:
 
 
 def twice(what: str, before: bytes = b"") -> Body:
-    """The same key twice: the last one counts, whichever reader it takes."""
+    """The same key twice: the last one counts, whichever reader it takes. None tells that there were two."""
     alert = b'{"status": "firing", "status": "resolved", "labels": {"alertname": "%s"}, %s}'
     times = b'"startsAt": "2026-11-25T01:00:00Z", "endsAt": "2026-11-25T01:30:00Z", "fingerprint": "%s"'
     raw = b'{"version": "4",%s "alerts": [%s]}' % (
         before,
         alert % (what.encode(), times % what[-9:].encode()),
     )
-    return taken("H-05", what, raw, flawed=True, sees=lambda row: row.state == "resolved")
+    return taken("H-05", what, raw, sees=lambda row: row.state == "resolved")
 
 
 _NULS = one(

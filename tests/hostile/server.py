@@ -28,6 +28,7 @@ url: http://127.0.0.1
 database: sqlite:///{folder}/bridge.db
 sources:
   main: {{type: alertmanager, token: secret}}
+  other: {{type: alertmanager, token: other}}
 clients:
   acme: {{name: Acme}}
 priorities:

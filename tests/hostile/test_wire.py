@@ -11,19 +11,22 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from bridge.web.lanes import FOR_A_SOURCE, THREADS
 from tests.hostile.bodies import bomb
 from tests.hostile.server import LARGEST, Server
 from tests.hostile.site import SLOWEST
-from tests.hostile.wire import FORMS, LENGTHS, TOKEN, Wire, body, plain, request
+from tests.hostile.wire import FORMS, LENGTHS, PATH, TOKEN, Wire, body, plain, request
 
 REFUSALS = {400, 401, 403, 404, 405, 408, 411, 413, 414, 417, 431, 501, 503, 505}
-CROWD = 100  # more than the server has threads
+CROWD = THREADS + 72
 FORM = b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+EVENT = b"POST /v2/enqueue HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"
+HALF = request(b"Content-Length: 1000\r\n", b"{")
 SLOW = {
     "headers that do not end": b"GET / HTTP/1.1\r\nHost: x\r\nX-A: ",
-    "bodies without a token": request(b"Content-Length: 1000\r\n", b"{").replace(TOKEN, b""),
+    "bodies without a token": HALF.replace(TOKEN, b""),
     "sign-in forms": FORM + b"Content-Length: 1000\r\n\r\nname=a",
-    "bodies with a token": request(b"Content-Length: 1000\r\n", b"{"),
+    "events": EVENT,
     "nothing at all": b"",
 }
 
@@ -82,18 +85,44 @@ def test_half_a_body_and_a_lost_connection_leave_nothing(server: Server) -> None
     assert (server.kept(), server.told()) == before, "the sender repeats; nobody needs to look"
 
 
-@pytest.mark.parametrize("kind", SLOW)
-def test_senders_that_never_finish_stop_nobody_else(server: Server, kind: str) -> None:
-    with contextlib.ExitStack() as crowd:
-        for _ in range(CROWD):
-            link = crowd.enter_context(server.opened())
+@contextlib.contextmanager
+def crowd(server: Server, count: int, said: bytes) -> Iterator[None]:
+    """So many who say this, and then nothing more."""
+    with contextlib.ExitStack() as links:
+        for _ in range(count):
+            link = links.enter_context(server.opened())
             with contextlib.suppress(OSError):
-                link.sendall(SLOW[kind])
+                link.sendall(said)
         time.sleep(0.3)
-        said = server.say(plain(f"while {kind}"))
+        yield
     wait_until_quiet(server)
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_strangers_that_never_finish_stop_no_alert(server: Server, kind: str) -> None:
+    with crowd(server, CROWD, SLOW[kind]):
+        said = server.say(plain(f"while {kind}"))
     assert said.statuses == (200,)
     assert said.seconds < SLOWEST
+
+
+def test_a_source_with_many_slow_senders_still_delivers(server: Server) -> None:
+    with crowd(server, FOR_A_SOURCE - 4, HALF):
+        said = server.say(plain("among slow ones"))
+    assert said.statuses == (200,)
+    assert said.seconds < SLOWEST
+
+
+def test_a_source_that_takes_all_its_places_is_told_so_and_stops_no_other(server: Server) -> None:
+    with crowd(server, CROWD, HALF):
+        own = server.say(plain("too many"))
+        other = plain("of another source").replace(PATH, PATH.replace(b"main", b"other"))
+        said = server.say(other.replace(b"Bearer secret", b"Bearer other"))
+        page = server.say(b"GET /sign-in HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (own.statuses, said.statuses, page.statuses) == ((503,), (200,), (200,))
+    assert b"\r\nretry-after: 5\r\n" in own.text.lower()
+    assert max(own.seconds, said.seconds) < SLOWEST
+    assert "too many" not in server.stored()
 
 
 def wait_until_quiet(server: Server) -> None:

@@ -101,6 +101,13 @@ def test_without_a_key_each_event_is_its_own_and_its_key_is_told() -> None:
     assert alert(first).labels["alertname"] == "disk full on db-1"
 
 
+@pytest.mark.parametrize("key", ["a\0b", "a\ud800b"])
+def test_a_key_that_cannot_be_stored_as_it_came_is_flagged(key: str) -> None:
+    found = told(dedup_key=key)
+    assert found.group == key.replace("\0", "\u2400").replace("\ud800", "\ufffd")
+    assert found.flaws == ("'dedup_key' holds characters that cannot be stored: they are replaced",)
+
+
 # What PagerDuty requires
 
 

@@ -138,3 +138,10 @@ def test_what_breaks_the_short_way_is_kept_by_the_long_one(bridge, lane, intake,
     assert (reached, answer.status_code) == (1, 200)
     with bridge.database.reading() as connection:
         assert connection.execute(select(quarantine.c.body)).scalar_one() == FIRING
+
+
+def test_a_body_that_ends_early_goes_the_long_way_and_is_503(bridge, lane):
+    said = {"CONTENT_LENGTH": str(len(FIRING) + 1), "wsgi.input_terminated": True}
+    answer = lane.app.test_client().post(PATH, data=FIRING, headers=MAIN, environ_overrides=said)
+    assert (lane.reached, answer.status_code) == (2, 503)
+    assert (count(bridge, alerts), count(bridge, quarantine)) == (1, 0)
