@@ -163,7 +163,21 @@ alerts = Table(
 )
 Index("ix_alerts_incident", alerts.c.incident, alerts.c.state)
 _UNENDED = text("ends_at IS NULL")
-Index("ix_alerts_unended", alerts.c.source, sqlite_where=_UNENDED, postgresql_where=_UNENDED)
+Index(
+    "ix_alerts_unended",
+    alerts.c.source,
+    alerts.c.fingerprint,
+    sqlite_where=_UNENDED,
+    postgresql_where=_UNENDED,
+)
+_INFERRED = text("inferred")
+Index(
+    "ix_alerts_inferred",
+    alerts.c.source,
+    alerts.c.fingerprint,
+    sqlite_where=_INFERRED,
+    postgresql_where=_INFERRED,
+)
 Index("ix_alerts_delivery", alerts.c.delivery)
 
 sources = Table(

@@ -62,7 +62,10 @@ def _alerts() -> None:
         table.add_column(sa.Column("held_by", sa.Text(), nullable=False, server_default=""))
         table.add_column(sa.Column("absent_since", UTCDateTime()))
     where = sa.text("ends_at IS NULL")
-    op.create_index("ix_alerts_unended", "alerts", ["source"], sqlite_where=where, postgresql_where=where)
+    series = ["source", "fingerprint"]
+    op.create_index("ix_alerts_unended", "alerts", series, sqlite_where=where, postgresql_where=where)
+    where = sa.text("inferred")
+    op.create_index("ix_alerts_inferred", "alerts", series, sqlite_where=where, postgresql_where=where)
     op.create_index("ix_alerts_delivery", "alerts", ["delivery"])
 
 
@@ -111,6 +114,7 @@ def downgrade() -> None:
         op.drop_table(name)
     with op.batch_alter_table("alerts") as table:
         table.drop_index("ix_alerts_unended")
+        table.drop_index("ix_alerts_inferred")
         table.drop_index("ix_alerts_delivery")
         for column in ("rule", "priority", "undated", "held_by", "absent_since"):
             table.drop_column(column)
