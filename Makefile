@@ -41,7 +41,7 @@ bench: setup-test ## side-by-side benchmarks; each prints ratios
 	$(BIN)/python bench/ingest.py; ingest=$$?; $(BIN)/python bench/storm.py && exit $$ingest
 
 faults: setup-test ## kill -9 under load and what else takes minutes
-	$(BIN)/pytest -m long tests/faults $(ARGS)
+	$(BIN)/pytest -m long tests/faults tests/hostile tests/e2e $(ARGS)
 
 soak: setup-test ## the long run
 	$(BIN)/pytest -m long tests/soak $(ARGS)

@@ -95,6 +95,9 @@ def _place(
 def _store(connection: Connection, heard: Heard, placed: Placed, ids: Sequence[int], now: datetime) -> None:
     alerts.add(connection, placed.groups, placed.incident_of, ids, now)
     alerts.touch(connection, heard.repeated, now)
+    for _, episode, tellers in heard.changed:
+        if episode.incident and episode.seen:
+            heard.touch(tellers, episode.incident)
     moved = [
         replace(episode, incident=placed.incident_of[key])
         for key, members in placed.groups.items()

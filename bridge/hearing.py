@@ -212,9 +212,9 @@ def _compare(
             continue
         if episode == before[start]:
             continue
-        if replace(episode, seen=0) == before[start]:
-            heard.repeated.append(episode)
-        else:
+        if replace(episode, seen=0) != before[start]:
             heard.changed.append((before[start], episode, tellers))
-        if episode.incident and episode.seen:
+            continue
+        heard.repeated.append(episode)
+        if episode.incident:
             heard.touch(tellers, episode.incident)

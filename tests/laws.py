@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -17,6 +17,7 @@ from bridge.store.schema import alerts, deliveries, facts, sources, tasks
 from bridge.store.schema import incidents as table
 
 PEOPLE = ("console", "cli", "api")
+REOPEN = timedelta(minutes=30)  # intake.reopen_within
 FINISHED = (Status.RESOLVED, Status.CLOSED)
 # A round of pages begins, or starts anew, with one of these, or when the priority rises.
 _ROUNDS = ("opened", "reopened", "escalated", "unmuted")
@@ -199,6 +200,40 @@ def priority_falls_only_by_hand(before: Look, after: Look) -> None:
                 assert fact.data["to"] < fact.data["from"], incident.name
 
 
+def alerts_reopen_only_what_was_restored_lately(before: Look, after: Look) -> None:
+    for number, incident in before.incidents.items():
+        if any(fact.kind == "reopened" and fact.by.via not in PEOPLE for fact in _new(before, after, number)):
+            assert incident.status is not Status.CLOSED, incident.name
+            assert incident.resolved_at is None or after.now - incident.resolved_at <= REOPEN, incident.name
+
+
+def what_is_not_known_to_be_over_is_not_restored(before: Look, after: Look) -> None:
+    """Nothing ended, its list is cut off, or it flaps."""
+    for number, incident in before.incidents.items():
+        facts = _new(before, after, number)
+        kinds = {fact.kind for fact in facts}
+        if not incident.is_open or not any(f.kind == "resolved" and f.by.via not in PEOPLE for f in facts):
+            continue
+        assert not incident.held or "released" in kinds, incident.name
+        assert not incident.flapping_at or "flapping_stopped" in kinds, incident.name
+        assert incident.firing or kinds & {"released", "flapping_stopped"}, incident.name
+
+
+def only_what_fires_asks_for_more(before: Look, after: Look) -> None:
+    for number, incident in before.incidents.items():
+        if any(_rises(fact) and fact.by.via not in PEOPLE for fact in _new(before, after, number)):
+            wanted = {row.priority for row in after.unended(number)}
+            assert after.incidents[number].priority in wanted, incident.name
+
+
+def what_may_page_is_not_hushed(before: Look, after: Look) -> None:
+    """An open incident is muted only when everything of it that fires is in maintenance."""
+    for number, incident in before.incidents.items():
+        muted = after.incidents[number].muted_until
+        if incident.is_open and incident.firing and incident.muted_until is None and muted is not None:
+            assert after.covered(incident), incident.name
+
+
 def what_opsbridge_says_of_itself_is_in_no_doubt(before: Look, after: Look) -> None:
     """It cannot be cut off from its own word."""
     for (source, _, _), row in after.alerts.items():
@@ -231,5 +266,9 @@ LAWS: Iterable[Callable[[Look, Look], None]] = (
     the_status_follows_from_the_timeline,
     only_what_is_open_flaps_settles_or_is_in_doubt,
     priority_falls_only_by_hand,
+    alerts_reopen_only_what_was_restored_lately,
+    what_is_not_known_to_be_over_is_not_restored,
+    only_what_fires_asks_for_more,
+    what_may_page_is_not_hushed,
     what_opsbridge_says_of_itself_is_in_no_doubt,
 )

@@ -223,6 +223,11 @@ class Histories(RuleBasedStateMachine):
         starts = {(alert.source, alert.fingerprint, alert.starts_at) for alert in one.notification.alerts}
         went = {stored.alerts[key].incident for key in starts & stored.alerts.keys()}
         assert went <= set(row.incidents), (went, row.incidents)
+        for key in starts & self.after.alerts.keys():
+            before, now = self.after.alerts[key], stored.alerts[key]
+            if row.hidden and before.ends_at is None and now.ends_at is not None:
+                earlier, incident = self.after.incidents[now.incident], stored.incidents[now.incident]
+                assert incident.is_open is earlier.is_open, f"{incident.name}: its list was cut off"
 
     @property
     def doubted(self) -> dict[str, datetime]:

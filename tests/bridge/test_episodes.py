@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bridge.episodes import Episode, merged
+from bridge.episodes import Episode, doubted, merged
 from bridge.model import Alert
 
 START = datetime(2026, 11, 18, 2, 0, tzinfo=UTC)
@@ -102,6 +102,34 @@ def test_ends_are_told_or_follow_from_the_next_start(
 ) -> None:
     assert ends(one_by_one(alerts)) == expected
     assert ends(merged((), alerts)) == expected, "one delivery with all of them says the same"
+
+
+@pytest.mark.parametrize(
+    ("known", "alert", "expected"),
+    [
+        pytest.param((0, 8), told(10), (8, True), id="it was gone before the next one began"),
+        pytest.param((0, 12), told(10), (10, True), id="it was gone later: the next start ended it"),
+        pytest.param((0, 8), told(0), (None, False), id="it is heard again"),
+        pytest.param((0, 8), told(0, 5), (5, False), id="its end is told"),
+    ],
+)
+def test_a_presumed_end_stands_until_something_better_is_known(
+    known: tuple[float, float], alert: Alert, expected: tuple[float | None, bool]
+) -> None:
+    gone = merged(merged((), [told(known[0])]), [told(*known, presumed=True)])
+    start, *found = ends(merged(gone, [alert]))[0]
+    assert (start, tuple(found)) == (known[0], expected)
+
+
+@pytest.mark.parametrize("minute", [10, 11, 9], ids=["at the same moment", "later", "by a clock set back"])
+def test_what_fires_without_a_start_fires_whatever_ended_before(minute: float) -> None:
+    before = [told(10, undated=True), told(10, 10, undated=True)]
+    found = one_by_one([*before, told(minute, undated=True)])
+    assert [episode.firing for episode in found] == [False, True]
+
+
+def test_an_end_of_nothing_is_nothing_also_when_it_is_doubted() -> None:
+    assert one_by_one([doubted(told(10, 10, undated=True), "Prometheus is gone")]) == []
 
 
 some_alerts = st.builds(

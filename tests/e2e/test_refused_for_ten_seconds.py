@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from functools import partial
 
+import pytest
+
 from tests import postgres
 from tests.faults.outages import postgres_stopped, sqlite_locked
 from tests.faults.refusal import alerts_around, answers, check, play
 from tests.servers.opsbridge import Opsbridge
 
 
+@pytest.mark.long
 def test_no_alert_is_lost_and_none_paged_twice_when_the_database_is_away_for_ten_seconds(tmp_path):
     with (
         postgres.server() as server,

@@ -39,7 +39,11 @@ def _on(
     postgres.drop_database(server, name)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "sqlite, short way", "postgresql"])
+# The same bodies on PostgreSQL take a minute more: `make faults`.
+_LONG = pytest.param("postgresql", marks=pytest.mark.long)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "sqlite, short way", _LONG])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One site for all tests of a file, on either database and by either way in."""
     with _on(request.param, request, tmp_path_factory) as found:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from bridge.model import Priority
@@ -100,6 +102,13 @@ def test_a_search_takes_every_character_as_itself(calm_site: Site) -> None:
         assert answer.json["total"] == 0, query
 
 
+def some(site: Site, texts: Sequence[str]) -> list[str]:
+    """Texts for every verb: on PostgreSQL two, and those that it cannot hold as they are."""
+    if not site.url.startswith("postgresql"):
+        return [*texts[:4], *texts[-3:]]
+    return [text for text in texts if text in (texts[0], texts[-1]) or storable(text) != text]
+
+
 @pytest.mark.parametrize("kind", TEXTS)
 def test_a_hostile_text_that_people_say_is_stored_or_refused_in_words(calm_site: Site, kind: str) -> None:
     teller = Teller(calm_site)
@@ -112,7 +121,7 @@ def test_a_hostile_text_that_people_say_is_stored_or_refused_in_words(calm_site:
 
     for text in TEXTS[kind]:
         assert say(f"incidents/{number}/note", text=text) in (200, 400, 409), text
-    for text in TEXTS[kind][:4] + TEXTS[kind][-3:]:
+    for text in some(calm_site, TEXTS[kind]):
         for verb, body in (
             ("resolve", {"text": text}),
             ("reopen", {"text": text}),

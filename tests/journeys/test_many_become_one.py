@@ -119,6 +119,29 @@ def test_young_incidents_of_dependants_are_told_of_a_cause_that_shows_later(
     assert "cause_suspected" not in kinds(needing, 1)
 
 
+def test_the_suspected_cause_is_told_also_when_its_consequence_changes_with_it(
+    needing: Bridge, clock: Clock
+) -> None:
+    tell(needing, alert("OrdersFail", starts=START, service="orders"))
+    clock.forward(minutes=1)
+    told = [alert("DatabaseDown", starts=START, service="orders-db")]
+    tell(needing, *told, alert("OrdersFail", starts=START, service="orders", region="eu"))
+    assert [kind for kind in kinds(needing, 1) if kind in ("cause_suspected", "alerts_joined")] == [
+        "cause_suspected",
+        "alerts_joined",
+    ]
+
+
+def test_what_was_over_when_it_came_is_no_cause(needing: Bridge) -> None:
+    tell(
+        needing,
+        alert("DatabaseDown", starts=START, ends=START, service="orders-db"),
+        alert("OrdersFail", starts=START, service="orders"),
+    )
+    assert counted(needing) == (2, 2)
+    assert [read(needing, number).is_open for number in (1, 2)] == [False, True]
+
+
 def test_a_storm_of_one_client_is_one_incident_and_everything_is_recorded(
     needing: Bridge, clock: Clock
 ) -> None:
